@@ -1,0 +1,113 @@
+/*
+ * filter: the interface of everything that judges.
+ *
+ * A filter is one file in filters/ and one line in filters/filters.def. It looks
+ * at facts, asks for what it lacks, and reports findings. It never replies,
+ * rejects, edits, logs or decides: rules/verdict.c does.
+ *
+ *	static enum step run(struct filter_call *call)
+ *	{
+ *		const struct dns_answer *a;
+ *		if (!ask_dns(call, DNS_TXT, STR("example.org"), &a))
+ *			return STEP_WAIT;
+ *		if (dns_answer_is_error(a))
+ *			return STEP_FAIL;
+ *		if (!dns_answer_is_void(a))
+ *			report(call, "EXAMPLE_LISTED", "example.org has %zu records", a->data.n);
+ *		return STEP_DONE;
+ *	}
+ *
+ * run() is called again from its beginning when what it asked for has arrived;
+ * what it reported before STEP_WAIT is forgotten. So ask for all that can be known
+ * to be needed, then return STEP_WAIT once. What is costly may be kept in `state`,
+ * zeroed at first and only a cache: the next call may find it empty again. There
+ * is no clock; the time is call->facts->now.
+ *
+ * TIMEOUT and SERVFAIL reach a filter as answers. Either it has a result for
+ * them (SPF: temperror), or it returns STEP_FAIL, and `on_error` applies.
+ */
+#ifndef CORE_FILTER_H
+#define CORE_FILTER_H
+
+#include "core/mail/mail.h"
+#include "core/option.h"
+#include "core/verdict.h"
+
+enum step { STEP_DONE, STEP_WAIT, STEP_FAIL };
+
+struct finding_def {
+	const char *name;     /* "SPF_FAIL"; the prefix is the filter's */
+	double score;	      /* default, on SpamAssassin's scale */
+	const char *sentence; /* when report() is given no text */
+	int action;	      /* enum action that it asks for by itself; ACTION_FORWARD for none */
+};
+
+/* What start() may use: all that is opened or compiled happens there, before the sandbox. */
+struct env {
+	const char *state_dir;
+	const char *hostname;
+	struct arena *arena; /* of the process */
+	const struct conf *conf; /* for sections that a filter reads beside its own */
+	bool offline; /* `gatepost check --facts` without -c: no file may be read */
+};
+
+struct filter;
+struct filter_call {
+	const struct facts *facts;
+	enum stage stage;
+	struct mail *mail; /* NULL before STAGE_MESSAGE */
+	const void *conf;
+	void *state;
+	struct arena *arena; /* of the transaction */
+	struct auth *auth;   /* own slots written, others' read as `after` says */
+	/* The rest is the runner's. */
+	const struct filter *filter;
+	struct finding_list *findings; /* of this call */
+	const struct finding_list *earlier; /* of filters that ran before, of those in `after` and others */
+	struct needs *needs;
+	struct verdict *verdict; /* virus, bayes, proposed headers, record */
+	struct str fail_reason;
+	size_t auth_questions; /* counted against LIMIT_AUTH_DNS_QUESTIONS */
+};
+
+struct filter {
+	const char *name, *summary;
+	unsigned stages;		/* bits of enum stage; at MESSAGE all filters run */
+	const char *const *after;	/* NULL-terminated; cycles are refused at start */
+	const struct finding_def *findings; /* ends with a NULL name */
+	const struct option *options;
+	size_t conf_size, state_size;
+	const char *default_timeout;	/* "10s" */
+	bool disabled_by_default;
+	int (*start)(void *conf, const struct env *env, struct err *err); /* may be NULL */
+	enum step (*run)(struct filter_call *call);
+};
+
+/* 1: *answer_r is the answer (maybe TIMEOUT). 0: registered, return STEP_WAIT soon. */
+int ask_dns(struct filter_call *call, enum dns_type type, struct str name,
+	const struct dns_answer **answer_r);
+int ask_scan(struct filter_call *call, const struct facts_scan **scan_r);
+/* Adds n to a counter shared by all, once an evaluation, and reads it: how often in window_s. */
+int ask_counter(struct filter_call *call, struct str key, int64_t n, int64_t window_s,
+	int64_t *value_r);
+
+/* fmt NULL: the definition's sentence. The name must be one of the filter's findings; a name
+ * that is not is a bug (assert). Peers' text is passed through text_safe() here. */
+void report(struct filter_call *call, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* With another score than the default (still overridden by `scores`). */
+void report_score(struct filter_call *call, const char *name, double score, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* For findings that the administrator named (rules, DNS zones): not in the table. Takes its
+ * score from `scores` if it stands there. */
+void report_named(struct filter_call *call, struct str name, double score, int action,
+	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Has a filter that ran before reported this? */
+bool reported(const struct filter_call *call, const char *name);
+/* The reason behind STEP_FAIL, for the log and the reply. Returns STEP_FAIL. */
+enum step filter_fail(struct filter_call *call, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* A header on top of the message, if it is delivered: name and unfolded value; controls are escaped. */
+void propose_header(struct filter_call *call, const char *name, struct str value);
+
+#endif

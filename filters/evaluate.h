@@ -1,0 +1,48 @@
+/*
+ * evaluate: runs the filters over facts; what the inspector does, and nothing else.
+ *
+ *	struct engine *e = engine_start(conf, &env, &err);
+ *	struct evaluation *ev = evaluation_new(e, message);
+ *	switch (evaluate(ev, &facts, STAGE_MESSAGE, &needs, &verdict)) {
+ *	case 1: the verdict is there
+ *	case 0: answer the needs, add them to the facts, call again
+ *	}
+ *	evaluation_free(&ev);
+ *
+ * An evaluation keeps parsed mail and filters' states between rounds: a cache.
+ * A fresh one with the same facts comes to the same result.
+ */
+#ifndef FILTERS_EVALUATE_H
+#define FILTERS_EVALUATE_H
+
+#include "core/conf.h"
+#include "core/filter.h"
+
+struct engine;
+struct evaluation;
+
+/* Reads `filter` sections, orders the filters, starts those that are enabled. Errors in the
+ * configuration are gathered in conf; NULL and err for anything else. */
+struct engine *engine_start(struct conf *conf, const struct env *env, struct err *err);
+/* Bits of enum stage at which any enabled filter runs. */
+unsigned engine_stages(const struct engine *engine);
+/* "geo=2026-11-01 rules=1a2b": what would judge. */
+const char *engine_versions(const struct engine *engine);
+/* Prints name, stages, state and summary of every filter, a line each. */
+void engine_list(struct buf *out);
+
+/* message: empty before MESSAGE; must outlive the evaluation. running: NULL, or a word that
+ * names the filter that runs (index+1 into the registry; 0 between them). */
+struct evaluation *evaluation_new(struct engine *engine, struct str message,
+	volatile uint32_t *running);
+void evaluation_free(struct evaluation **ev);
+/* 1: *verdict_r filled. 0: *needs_r filled. Both live until the next call or the free. */
+int evaluate(struct evaluation *ev, const struct facts *facts, enum stage stage,
+	struct needs *needs_r, struct verdict *verdict_r);
+
+/* The registry, from filters.def. */
+extern const struct filter *const filters[];
+extern const size_t filter_count;
+const struct filter *filter_find(const char *name);
+
+#endif

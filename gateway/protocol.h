@@ -1,0 +1,153 @@
+/*
+ * protocol: what our processes say to each other, over core/ipc.h.
+ *
+ * Every packet has a type from this list and a payload that is one record (or
+ * nothing). Requests run one way: front → inspector, resolver, scanner, keeper;
+ * web → keeper, trainer, bench inspector; trainer → bench inspector. Each role
+ * has one control channel to the supervisor.
+ *
+ * A role starts with these descriptors: ROLE_FD_CONTROL, ROLE_FD_CONFIG (sealed
+ * memfd with the configuration's text: every role reads the same octets by the
+ * same rows, so nothing is serialised), ROLE_FD_SHARED (struct shared, mapped).
+ */
+#ifndef GATEWAY_PROTOCOL_H
+#define GATEWAY_PROTOCOL_H
+
+#include "core/verdict.h"
+#include "quarantine/entry.h"
+
+enum { ROLE_FD_CONTROL = 3, ROLE_FD_CONFIG = 4, ROLE_FD_SHARED = 5 };
+
+enum role {
+	ROLE_SUPERVISOR,
+	ROLE_FRONT,
+	ROLE_INSPECTOR,
+	ROLE_SCANNER,
+	ROLE_RESOLVER,
+	ROLE_KEEPER,
+	ROLE_TRAINER,
+	ROLE_WEB,
+	ROLE_COUNT
+};
+extern const char *const role_names[];
+
+enum packet {
+	/* Control: supervisor to role unless said otherwise. */
+	CTL_WIRE = 1, /* struct ctl_peer + the role's end of a channel to that peer */
+	CTL_LISTEN,   /* struct ctl_listen + a listening socket (front, web) */
+	CTL_START,    /* all wires of the start are there: serve */
+	CTL_DRAIN,    /* take nothing new, finish, exit 0 */
+	CTL_READY,    /* role to supervisor: struct ctl_ready; loaded and confined */
+	CTL_FAILED,   /* role to supervisor: struct ctl_text; will exit */
+	CTL_FORK,     /* to a loader: struct ctl_peer (who will talk to the child) + the channel's end */
+	CTL_DIED,     /* loader to supervisor: struct ctl_died */
+	CTL_KILL,     /* front or web to supervisor, supervisor to loader: struct ctl_peer */
+	CTL_RELOAD,   /* web or trainer to supervisor: as SIGHUP */
+
+	/* to an inspector */
+	EVALUATE = 20,	 /* struct evaluate_request, [message] → EVALUATE_NEEDS or EVALUATE_VERDICT */
+	EVALUATE_NEEDS,	 /* struct needs */
+	EVALUATE_VERDICT, /* struct verdict */
+	EVALUATE_TOKENS, /* bench: struct tokens_request, [message] → struct tokens_reply */
+
+	/* to the resolver */
+	RESOLVE = 30, /* struct resolve_request → struct resolve_reply, when all are answered */
+
+	/* to a scanner */
+	SCAN = 40, /* [message] → struct facts_scan */
+
+	/* to the keeper */
+	KEEP_STORE = 50, /* struct quarantine_entry, [message] → struct keep_reply, once durable */
+	KEEP_COMMIT,	 /* struct keep_id, one-way: pending becomes committed */
+	KEEP_DROP,	 /* struct keep_id, one-way: pending is removed */
+	KEEP_RECORD,	 /* struct keep_record, one-way: counters and rows of a finished message */
+	KEEP_PULL,	 /* nothing → struct delivery_job, [message]; answered when there is a job */
+	KEEP_JOB_DONE,	 /* struct delivery_done, one-way */
+	KEEP_RELEASE,	 /* web: struct quarantine_order → struct keep_reply */
+	KEEP_DELETE,	 /* web: struct quarantine_order → struct keep_reply */
+	KEEP_READ,	 /* web: struct keep_id → struct keep_reply, [message] */
+
+	/* to the trainer */
+	TRAIN = 70, /* struct train_request, [message] → struct keep_reply */
+};
+
+struct ctl_peer {
+	int role; /* enum role: what is at the other end */
+	int64_t index, generation;
+};
+struct ctl_listen {
+	struct str name; /* the listen section's title; "admin" or "control" for web */
+	int64_t index;
+};
+struct ctl_ready {
+	int64_t stages; /* inspector: where filters are enabled */
+	struct str versions;
+};
+struct ctl_text {
+	struct str text;
+};
+struct ctl_died {
+	int64_t index, generation, status; /* as of waitpid */
+	struct str filter;		   /* that was running, or empty */
+};
+
+struct evaluate_request {
+	int64_t stage;
+	int64_t fresh; /* 1: forget what you keep of this transaction */
+	struct facts facts;
+};
+struct tokens_request {
+	struct str tenant;
+};
+struct tokens_reply {
+	struct str tokens; /* octets in the classifier's own form */
+	struct str hash;
+};
+
+struct resolve_request {
+	LIST(struct dns_question) questions;
+};
+struct resolve_reply {
+	LIST(struct dns_answer) answers; /* in the order of the questions */
+};
+
+struct keep_id {
+	struct str id;
+};
+enum keep_result { KEEP_OK, KEEP_NOT_FOUND, KEEP_NO_SPACE, KEEP_IO_ERROR, KEEP_REFUSED };
+struct keep_reply {
+	int result; /* enum keep_result */
+	struct str text;
+};
+struct keep_record {
+	struct str id;
+	int64_t time;
+	int action; /* what was done in the end */
+	struct dmarc_row *dmarc;
+};
+struct quarantine_order {
+	struct str id, who;
+	struct str_list rcpt_to; /* empty: all */
+};
+struct delivery_job {
+	int64_t job;
+	struct str id, mail_from, headers;
+	struct str_list rcpt_to;
+};
+struct delivery_done {
+	int64_t job;
+	int result; /* enum keep_result: OK delivered, REFUSED for good, IO_ERROR try again */
+	struct str text;
+};
+struct train_request {
+	bool spam;
+	struct str who, channel, tenant;
+};
+
+extern const struct record ctl_peer_record, ctl_listen_record, ctl_ready_record, ctl_text_record,
+	ctl_died_record, evaluate_request_record, tokens_request_record, tokens_reply_record,
+	resolve_request_record, resolve_reply_record, keep_id_record,
+	keep_reply_record, keep_record_record, quarantine_order_record, delivery_job_record,
+	delivery_done_record, train_request_record;
+
+#endif

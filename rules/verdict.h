@@ -1,0 +1,40 @@
+/*
+ * verdict: from findings and policy to an action and a sentence that says why.
+ *
+ * A pure function, the one place to read when somebody asks "why was this
+ * refused?". Order of decision: a filter's failure (`on_error`), syntax and lists
+ * that act directly, viruses, DMARC, then the score against the recipient's
+ * thresholds. Each recipient has its own action; the top-level action and reply
+ * are what the sender is told (gateway/outcome.c splits the rest).
+ */
+#ifndef RULES_VERDICT_H
+#define RULES_VERDICT_H
+
+#include "rules/policy.h"
+
+/* A filter that returned STEP_FAIL or ran out of time, with on_error other than ignore. */
+struct filter_failure {
+	struct str filter, reason;
+	int action; /* ACTION_QUARANTINE or ACTION_TEMPFAIL */
+};
+
+struct verdict_input {
+	const struct facts *facts;
+	enum stage stage;
+	const struct policy_set *policies;
+	const struct filter_failure *failures;
+	size_t failure_count;
+	const char *hostname;
+	struct mail *mail; /* NULL before MESSAGE */
+};
+/*
+ * Expects findings (scores already the administrator's), auth, bayes, virus filled in;
+ * fills in score, action, reason, reply, recipients. Before MESSAGE only refusals and tempfails
+ * of findings that act directly count. All strings are the arena's.
+ */
+void verdict_decide(const struct verdict_input *in, struct arena *arena, struct verdict *v);
+/* Our header lines (Received excluded: the front's), for all and a recipient's own, and the
+ * cuts of forged ones. After verdict_decide. */
+void verdict_headers(const struct verdict_input *in, struct arena *arena, struct verdict *v);
+
+#endif
