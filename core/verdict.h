@@ -92,6 +92,7 @@ struct verdict {
 	LIST(struct cut) cuts; /* in order, not overlapping */
 	struct record_template record;
 };
+extern const struct record dmarc_row_record;
 extern const struct record finding_record;
 extern const struct record needs_record;
 extern const struct record verdict_record;
