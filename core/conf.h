@@ -45,6 +45,13 @@ void conf_read(struct conf *conf, const struct conf_section *section, const stru
 /* The same by two tables at once, where a section has common and special rows. */
 void conf_read2(struct conf *conf, const struct conf_section *section, const struct option *rows,
 	void *out, const struct option *more, void *more_out);
+/*
+ * Only the keys that the rows name; others in the section are another reader's
+ * (policy keys beside `backend` in a `domain` section). An error that two readers
+ * find at the same place is kept once.
+ */
+void conf_read_some(struct conf *conf, const struct conf_section *section,
+	const struct option *rows, void *out);
 /* Every sub-section of `parent` must have one of these names (NULL-terminated). */
 void conf_allow(struct conf *conf, const struct conf_section *parent, const char *const *names);
 /* Was this key written in the section itself (so that a layer below may be kept)? */
