@@ -48,6 +48,7 @@ struct env {
 	const char *hostname;
 	struct arena *arena; /* of the process */
 	const struct conf *conf; /* for sections that a filter reads beside its own */
+	const struct conf_section *section; /* the filter's own, for its sub-sections; may be NULL */
 	bool offline; /* `gatepost check --facts` without -c: no file may be read */
 };
 
@@ -63,22 +64,43 @@ struct filter_call {
 	/* The rest is the runner's. */
 	const struct filter *filter;
 	struct finding_list *findings; /* of this call */
-	const struct finding_list *earlier; /* of filters that ran before, of those in `after` and others */
+	const struct finding_list *earlier; /* of the filters that this one comes after */
 	struct needs *needs;
 	struct verdict *verdict; /* virus, bayes, proposed headers, record */
 	struct str fail_reason;
-	size_t auth_questions; /* counted against LIMIT_AUTH_DNS_QUESTIONS */
+	struct question_list *asked; /* what this call asked, answered or not; may be NULL */
+	struct buf *headers;	     /* that it proposes, as CRLF-ended lines; may be NULL */
+	int64_t remaining_ms;	     /* how long it may still wait */
+	/* The administrator's score for a finding, or `def`; may be NULL. */
+	double (*score)(const void *context, struct str finding, double def);
+	const void *score_context;
+};
+
+/* Questions are counted: see LIMIT_DNS_QUESTIONS, LIMIT_AUTH_DNS_QUESTIONS. */
+struct question {
+	int64_t type;
+	struct str name;
+	uint64_t hash; /* of name and type, without case */
+	bool answered, refused;
+};
+struct question_list {
+	struct question *v;
+	size_t n, cap;
 };
 
 struct filter {
 	const char *name, *summary;
 	unsigned stages;		/* bits of enum stage; at MESSAGE all filters run */
-	const char *const *after;	/* NULL-terminated; cycles are refused at start */
+	const char *const *after;	/* NULL-terminated; "*": all that do not come after this one
+					   themselves; cycles are refused at start */
 	const struct finding_def *findings; /* ends with a NULL name */
 	const struct option *options;
 	size_t conf_size, state_size;
-	const char *default_timeout;	/* "10s" */
+	const char *default_timeout;	/* "10s"; NULL: 20 seconds */
+	const char *default_on_error;	/* "ignore" (also NULL), "tempfail" or "quarantine" */
+	const char *const *sections;	/* titled sub-sections that its section may hold, NULL-terminated */
 	bool disabled_by_default;
+	bool authenticates;		/* counts against LIMIT_AUTH_DNS_QUESTIONS: spf, dkim, dmarc, arc */
 	int (*start)(void *conf, const struct env *env, struct err *err); /* may be NULL */
 	enum step (*run)(struct filter_call *call);
 };
@@ -92,7 +114,8 @@ int ask_counter(struct filter_call *call, struct str key, int64_t n, int64_t win
 	int64_t *value_r);
 
 /* fmt NULL: the definition's sentence. The name must be one of the filter's findings; a name
- * that is not is a bug (assert). Peers' text is passed through text_safe() here. */
+ * that is not is a bug (assert). Peers' text is passed through text_safe() here. A finding counts
+ * once a message: reporting a name again changes nothing. */
 void report(struct filter_call *call, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* With another score than the default (still overridden by `scores`). */

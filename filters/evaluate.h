@@ -40,7 +40,18 @@ void evaluation_free(struct evaluation **ev);
 int evaluate(struct evaluation *ev, const struct facts *facts, enum stage stage,
 	struct needs *needs_r, struct verdict *verdict_r);
 
-/* The registry, from filters.def. */
+/* What every filter is given without writing a line: enabled, timeout, on_error. rows_r gets
+ * FILTER_COMMON_ROWS rows, the last one the end, over a struct filter_common. */
+enum filter_on_error { ON_ERROR_IGNORE, ON_ERROR_TEMPFAIL, ON_ERROR_QUARANTINE };
+struct filter_common {
+	bool enabled;
+	int64_t timeout; /* milliseconds of waiting */
+	int on_error;	 /* enum filter_on_error */
+};
+#define FILTER_COMMON_ROWS 4
+void filter_common_options(const struct filter *filter, struct option rows_r[FILTER_COMMON_ROWS]);
+
+/* The registry, from filters.def; a NULL stands behind the last one. */
 extern const struct filter *const filters[];
 extern const size_t filter_count;
 const struct filter *filter_find(const char *name);

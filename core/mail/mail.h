@@ -130,7 +130,7 @@ struct str mail_decode_header(struct mail *m, struct str value);
 
 /* Transfer encoding taken off; octets. */
 struct str mail_part_decoded(struct mail *m, struct mail_part *p);
-/* text/*: as UTF-8, markup removed from HTML; empty for other types. At most LIMIT_TEXT_BYTES. */
+/* Of text parts: as UTF-8, markup removed from HTML; empty for other types. At most LIMIT_TEXT_BYTES. */
 struct str mail_part_text(struct mail *m, struct mail_part *p);
 /* The text of all parts in order, a newline between them. */
 struct str mail_text(struct mail *m);
