@@ -33,8 +33,10 @@ size_t arena_used(const struct arena *arena);
 
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_array(struct arena *arena, size_t count, size_t size);
-/* Grows an array by half again: old content copied, rest zero. The old one stays until the end. */
-void *arena_grow(struct arena *arena, const void *old, size_t old_count, size_t new_count, size_t size);
+/* A larger array with the old content, rest zero; the old one stays until the end. Room for new_count, or
+ * for half again as many as before if that is more: so growing one by one is linear. */
+void *arena_grow(struct arena *arena, const void *old, size_t old_count, size_t new_count,
+	size_t size);
 
 #define ARENA_NEW(arena, type)          ((type *)arena_alloc((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, count, type) ((type *)arena_array((arena), (count), sizeof(type)))

@@ -109,6 +109,9 @@ int str_to_double(struct str s, double min, double max, double *value_r);
 
 /* Is s well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong)? */
 bool str_is_utf8(struct str s);
+/* Length (1 to 4) of the well-formed sequence at the start of s, and its code point; 0 if there
+ * is none, and *code_r is left alone. */
+size_t str_utf8(struct str s, uint32_t *code_r);
 /* All octets below 0x80 and none NUL. */
 bool str_is_ascii(struct str s);
 /* 64-bit hash (FNV-1a with a final mix); not keyed, for tables of our own names
