@@ -104,4 +104,10 @@ void record_to_json(const struct record *rec, const void *object, struct buf *ou
 int record_from_json(const struct record *rec, struct str json, struct arena *arena,
 	void *object_r, struct err *err);
 
+/* The same from a parsed value (json_t of jansson), and the mapping of octets by itself: for readers
+ * whose JSON has forms that a table cannot say (core/facts.c). */
+int record_from_json_value(const struct record *rec, void *json, struct arena *arena, void *object_r,
+	struct err *err);
+int record_octets_from_utf8(struct arena *arena, struct str s, struct str *octets_r);
+
 #endif
