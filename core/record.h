@@ -66,21 +66,21 @@ struct record {
 };
 
 #define RECORD(title, type, rows) { .name = (title), .size = sizeof(type), .fields = (rows) }
-#define FIELD_(type, member, kind) .name = #member, .type = (kind), .offset = offsetof(type, member)
-#define FIELD_BOOL(type, member)   { FIELD_(type, member, FIELD_TYPE_BOOL) }
-#define FIELD_INT(type, member)    { FIELD_(type, member, FIELD_TYPE_INT) }
-#define FIELD_DOUBLE(type, member) { FIELD_(type, member, FIELD_TYPE_DOUBLE) }
-#define FIELD_ENUM(type, member, table) \
-	{ FIELD_(type, member, FIELD_TYPE_ENUM), .names = (table) }
-#define FIELD_STR(type, member)	   { FIELD_(type, member, FIELD_TYPE_STR) }
-#define FIELD_OCTETS(type, member) { FIELD_(type, member, FIELD_TYPE_OCTETS) }
-#define FIELD_STRS(type, member)   { FIELD_(type, member, FIELD_TYPE_STRS) }
-#define FIELD_RECORD(type, member, record) \
-	{ FIELD_(type, member, FIELD_TYPE_RECORD), .sub = (record) }
-#define FIELD_POINTER(type, member, record) \
-	{ FIELD_(type, member, FIELD_TYPE_POINTER), .sub = (record) }
-#define FIELD_RECORDS(type, member, record) \
-	{ FIELD_(type, member, FIELD_TYPE_RECORDS), .sub = (record) }
+#define FIELD_(T, member, kind) .name = #member, .type = (kind), .offset = offsetof(T, member)
+#define FIELD_BOOL(T, member)   { FIELD_(T, member, FIELD_TYPE_BOOL) }
+#define FIELD_INT(T, member)    { FIELD_(T, member, FIELD_TYPE_INT) }
+#define FIELD_DOUBLE(T, member) { FIELD_(T, member, FIELD_TYPE_DOUBLE) }
+#define FIELD_ENUM(T, member, table) \
+	{ FIELD_(T, member, FIELD_TYPE_ENUM), .names = (table) }
+#define FIELD_STR(T, member)	   { FIELD_(T, member, FIELD_TYPE_STR) }
+#define FIELD_OCTETS(T, member) { FIELD_(T, member, FIELD_TYPE_OCTETS) }
+#define FIELD_STRS(T, member)   { FIELD_(T, member, FIELD_TYPE_STRS) }
+#define FIELD_RECORD(T, member, record) \
+	{ FIELD_(T, member, FIELD_TYPE_RECORD), .sub = (record) }
+#define FIELD_POINTER(T, member, record) \
+	{ FIELD_(T, member, FIELD_TYPE_POINTER), .sub = (record) }
+#define FIELD_RECORDS(T, member, record) \
+	{ FIELD_(T, member, FIELD_TYPE_RECORDS), .sub = (record) }
 #define FIELD_END { .name = NULL, .type = FIELD_TYPE_END }
 
 void record_encode(const struct record *rec, const void *object, struct buf *out);
