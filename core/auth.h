@@ -82,6 +82,7 @@ struct auth {
 	struct auth_dmarc *dmarc;
 	struct auth_iprev *iprev; /* hidden from JSON */
 };
-extern const struct record auth_record;
+extern const struct record auth_spf_record, auth_dkim_record, auth_dkim_list_record, auth_arc_record,
+	auth_dmarc_record, auth_iprev_record, auth_record;
 
 #endif

@@ -65,7 +65,7 @@ struct record {
 	const struct field *fields;
 };
 
-#define RECORD(title, type, rows) { .name = (title), .size = sizeof(type), .fields = (rows) }
+#define RECORD(title, T, rows) { .name = (title), .size = sizeof(T), .fields = (rows) }
 #define FIELD_(T, member, kind) .name = #member, .type = (kind), .offset = offsetof(T, member)
 #define FIELD_BOOL(T, member)   { FIELD_(T, member, FIELD_TYPE_BOOL) }
 #define FIELD_INT(T, member)    { FIELD_(T, member, FIELD_TYPE_INT) }
