@@ -65,7 +65,7 @@ struct facts {
 			      subtracts it from filters' time-outs, since inspectors read no clock */
 	struct str_list without; /* filters that died on this message and are left out */
 };
-extern const struct record facts_record;
+extern const struct record facts_record, facts_scan_record, facts_tls_record, facts_counter_record;
 
 /* The answer to a question, or NULL. Case of the name does not matter. */
 const struct dns_answer *facts_dns(const struct facts *facts, struct str name, int64_t type);
