@@ -40,6 +40,8 @@ struct ipc_store {
 };
 int ipc_recv(int fd, struct ipc_store *store, struct ipc_packet *packet_r, struct err *err);
 void ipc_store_free(struct ipc_store *store);
+/* Closes those descriptors of a packet that are not -1. */
+void ipc_close_fds(struct ipc_packet *packet);
 
 struct channel;
 struct channel_ops {
@@ -49,18 +51,26 @@ struct channel_ops {
 	 * reply NULL ("unavailable"), and is freed after this returns. */
 	void (*closed)(void *context, struct channel *channel);
 };
-/* Takes fd over. window: requests outstanding at most. */
+/* Takes fd over. window: requests outstanding at most; 0 for an end that only answers. */
 struct channel *channel_new(struct loop *loop, int fd, unsigned window,
 	const struct channel_ops *ops, void *context);
+/* Answers what is outstanding with NULL (forget first what must not be called), and does not
+ * call `closed`. Fine within any callback, and with NULL. */
 void channel_free(struct channel **channel);
-/* One-way packet, or a reply: queued if the socket is full; -1 if the channel is closed. */
+/* A packet with descriptors now counts as malformed, which closes the channel: for peers that
+ * take hostile content apart and have none to give. */
+void channel_refuse_fds(struct channel *channel);
+/* One-way packet, or a reply (id of the request): copied and queued if the socket is full; -1 if
+ * the channel is closed or too much waits. Descriptors stay the caller's here, and in a request. */
 int channel_send(struct channel *channel, const struct ipc_packet *packet);
+/* The payload lives until the call returns; the reply's descriptors are the callee's. */
 typedef void channel_reply_fn(void *context, const struct ipc_packet *reply);
 /* A request: `done` is called exactly once, with NULL if the other end went away. Returns its
  * id, or 0 when the window is full or the channel closed ("busy"): then done is not called. */
 uint32_t channel_request(struct channel *channel, uint16_t type, struct str payload,
 	const int *fds, unsigned fd_count, channel_reply_fn *done, void *context);
-/* The reply will be thrown away, and done not called. */
+/* The reply will be thrown away, and done not called. The request counts as outstanding until
+ * then: the other end still works on it. */
 void channel_forget(struct channel *channel, uint32_t id);
 bool channel_is_busy(const struct channel *channel);
 unsigned channel_outstanding(const struct channel *channel);
