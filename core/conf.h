@@ -73,10 +73,5 @@ const struct option_strings *conf_warnings(const struct conf *conf);
 /* Appends `key = value   # FILE:LINE` (or `# default`) for each row of the section. */
 void conf_dump(struct conf *conf, const struct conf_section *section, const struct option *rows,
 	const void *values, const char *indent, struct buf *out);
-/* Appends the rows as a sample file's commented lines, or as man page entries (mdoc .It). */
-void option_sample(const struct option *rows, const char *indent, struct buf *out);
-void option_man(const struct option *rows, struct buf *out);
-/* Nearest of the names (NULL-terminated) by edit distance, or NULL if none is near. */
-const char *option_nearest(const char *name, const char *const *names);
 
 #endif

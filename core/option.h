@@ -8,6 +8,8 @@
 #ifndef CORE_OPTION_H
 #define CORE_OPTION_H
 
+#include "core/buf.h"
+#include "core/err.h"
 #include "core/record.h"
 
 enum option_type {
@@ -39,5 +41,19 @@ struct option {
 };
 
 #define OPTION_ROWS_END { .name = NULL, .type = OPTION_END }
+
+/*
+ * Reads one value of any type but STRING and LIST, as it stands in a file without
+ * its quotes, into the row's field of the struct at `out`. -1: what is wrong, and what
+ * would be right, in err; *out is left alone.
+ */
+int option_parse(const struct option *row, struct str text, void *out, struct err *err);
+/* Appends the field's value as one would write it: true, 25MB, 30s, "text", { "a", "b" }. */
+void option_format(const struct option *row, const void *values, struct buf *out);
+/* Appends the rows as a sample file's commented lines, or as man page entries (mdoc .It). */
+void option_sample(const struct option *rows, const char *indent, struct buf *out);
+void option_man(const struct option *rows, struct buf *out);
+/* Nearest of the names (NULL-terminated) by edit distance, or NULL if none is near. */
+const char *option_nearest(const char *name, const char *const *names);
 
 #endif
