@@ -35,12 +35,14 @@ enum packet {
 	/* Control: supervisor to role unless said otherwise. */
 	CTL_WIRE = 1, /* struct ctl_peer + the role's end of a channel to that peer */
 	CTL_LISTEN,   /* struct ctl_listen + a listening socket (front, web) */
-	CTL_START,    /* all wires of the start are there: serve */
+	CTL_START,    /* struct ctl_ready of the inspectors. All wires of the start are there: serve.
+			 Again when inspectors of another kind replace those */
 	CTL_DRAIN,    /* take nothing new, finish, exit 0 */
 	CTL_READY,    /* role to supervisor: struct ctl_ready; loaded and confined */
 	CTL_FAILED,   /* role to supervisor: struct ctl_text; will exit */
-	CTL_FORK,     /* to a loader: struct ctl_peer (who will talk to the child) + the channel's end */
-	CTL_DIED,     /* loader to supervisor: struct ctl_died */
+	CTL_FORK,     /* to a loader: struct ctl_peer + the end of a channel for a new child; index is
+			 the child's, role who will talk to it */
+	CTL_DIED,     /* loader to supervisor, supervisor to who talked to it: struct ctl_died */
 	CTL_KILL,     /* front or web to supervisor, supervisor to loader: struct ctl_peer */
 	CTL_RELOAD,   /* web or trainer to supervisor: as SIGHUP */
 
