@@ -32,6 +32,8 @@
 #define LIMIT_BOUNDARY_BYTES      512
 #define LIMIT_PARAM_COUNT         64 /* of one Content-Type */
 #define LIMIT_TEXT_BYTES          (1u << 20) /* decoded text that rules and the classifier see */
+#define LIMIT_TEXT_SOURCE_BYTES   (8u << 20) /* octets of a text part that are read for it */
+#define LIMIT_HTML_DEPTH          128 /* open elements that are remembered */
 #define LIMIT_URLS                500
 #define LIMIT_URL_BYTES           2048
 #define LIMIT_ADDRESSES           200 /* in one header */
