@@ -114,7 +114,7 @@ static void test_units(void **state)
 		{ "1kB", 1024, -1 }, { "1KB", 1024, -1 }, { "1KiB", 1024, -1 },
 		{ "1.5MB", 1572864, -1 }, { "2GB", 2147483648, -1 }, { "1 MB", 1048576, -1 },
 		{ "1.5h", -1, 5400000 }, { "200ms", -1, 200 }, { "1d", -1, 86400000 },
-		{ "1m", -1, 60000 }, { "30sec", -1, 30000 }, { "2d", -1, -1 }, { "99ms", -1, -1 },
+		{ "1m", 1048576, 60000 }, { "30sec", -1, 30000 }, { "2d", -1, -1 }, { "99ms", -1, -1 },
 		{ "MB", -1, -1 }, { "-1MB", -1, -1 }, { "1e3", -1, -1 },
 		{ "", -1, -1 }, { "1MBs", -1, -1 }, { "99999999999999999999", -1, -1 },
 		{ "9999999TB", -1, -1 }, { "0x10", -1, -1 },
@@ -124,12 +124,14 @@ static void test_units(void **state)
 		struct str text = arena_printf(*state, "size = \"%s\"", table[i].text);
 		struct conf *conf = parse(state, text.p);
 		conf_read(conf, conf_root(conf), rows, &v);
-		assert_int_equal(conf_errors(conf)->n, table[i].size < 0);
+		if (conf_errors(conf)->n != (table[i].size < 0))
+			fail_msg("size %s", table[i].text);
 		if (table[i].size >= 0)
 			assert_int_equal(v.size, table[i].size);
 		conf = parse(state, arena_printf(*state, "time = \"%s\"", table[i].text).p);
 		conf_read(conf, conf_root(conf), rows, &v);
-		assert_int_equal(conf_errors(conf)->n, table[i].time < 0);
+		if (conf_errors(conf)->n != (table[i].time < 0))
+			fail_msg("time %s", table[i].text);
 		if (table[i].time >= 0)
 			assert_int_equal(v.time, table[i].time);
 	}
