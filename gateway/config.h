@@ -101,6 +101,16 @@ struct config_admin {
 	const char *token_file; /* "": the API is only on the control socket */
 };
 
+/* Index by name, so that 20,000 domains cost no more than two. */
+struct config_name {
+	const char *name;
+	size_t index;
+};
+struct config_names {
+	struct config_name *v;
+	size_t n, cap;
+};
+
 struct config {
 	const char *hostname;
 	const char *state_dir; /* no slash at the end */
@@ -112,6 +122,7 @@ struct config {
 	size_t listener_count;
 	struct config_domain *domains;
 	size_t domain_count;
+	struct config_names domain_names, backend_names;
 	size_t backend_count; /* distinct ones: config_backend.index is below it */
 	struct config_dns dns;
 	struct config_limits limits;

@@ -1,0 +1,614 @@
+#include "gateway/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "rules/policy.h"
+
+#define FORWARDERS_MAX 16
+#define LISTENERS_MAX  64
+#define NETS_MAX       256
+#define SMTP_PORT      25
+#define LMTP_PORT      24
+#define DNS_PORT       53
+
+static const char *const bare_lf_names[] = { "normalize", "refuse", NULL };
+static const char *const tls_names[] = { "offer", "off", NULL };
+static const char *const backend_tls_names[] = { "may", "require", "off", NULL };
+
+#define AT(type, field) offsetof(struct type, field)
+
+static const struct option global_rows[] = {
+	{ "hostname", OPTION_STRING, AT(config, hostname), NULL, .required = true,
+		.help = "The name of this gateway: in its banner, its headers and reports." },
+	{ "state_dir", OPTION_STRING, AT(config, state_dir), "/var/lib/gatepost",
+		.help = "The folder of all that is kept: quarantine, model, reports." },
+	{ "bare_lf", OPTION_ENUM, AT(config, bare_lf), "normalize", .choices = bare_lf_names,
+		.help = "A line feed without carriage return in a message: made a line end, or "
+			"the message refused. It never ends a message." },
+	{ "fronts", OPTION_INT, AT(config, fronts), "0", 0, 64,
+		.help = "Processes that speak SMTP; 0: one a core." },
+	{ "inspectors_per_front", OPTION_INT, AT(config, inspectors_per_front), "2", 1, 64,
+		.help = "Processes that judge mail, for each front." },
+	{ "scanners", OPTION_INT, AT(config, scanners), "2", 1, 64,
+		.help = "Processes that look for viruses." },
+	OPTION_ROWS_END,
+};
+
+static const struct option listener_rows[] = {
+	{ "tls", OPTION_ENUM, AT(config_listener, tls), "offer", .choices = tls_names,
+		.help = "Is STARTTLS offered?" },
+	{ "tls_certificate", OPTION_STRING, AT(config_listener, tls_certificate),
+		.help = "PEM file with the certificate chain; without one, a self-signed "
+			"certificate is made in state_dir." },
+	{ "tls_key", OPTION_STRING, AT(config_listener, tls_key),
+		.help = "PEM file with the certificate's private key." },
+	{ "proxy_protocol_from", OPTION_LIST, AT(config_listener, proxy_protocol_from),
+		.help = "Addresses and networks of load balancers, whose connections begin with "
+			"a PROXY header (version 1 or 2)." },
+	OPTION_ROWS_END,
+};
+
+static const struct option domain_rows[] = {
+	{ "backend", OPTION_LIST, AT(config_domain, backend), .required = true,
+		.help = "The domain's mailbox servers, tried in this order: smtp://host:port, "
+			"lmtp://host:port or lmtp:/path/to/socket." },
+	{ "backend_tls", OPTION_ENUM, AT(config_domain, backend_tls), "may",
+		.choices = backend_tls_names,
+		.help = "STARTTLS towards the backend: when it is offered, always, or never." },
+	{ "verify_recipients", OPTION_BOOL, AT(config_domain, verify_recipients), "true",
+		.help = "Ask the backend about each recipient before the message is taken." },
+	OPTION_ROWS_END,
+};
+
+static const struct option dns_rows[] = {
+	{ "forward", OPTION_LIST, AT(config_dns, forward),
+		.help = "Resolvers to ask, address or address@port; none: own recursion." },
+	{ "dnssec", OPTION_BOOL, AT(config_dns, dnssec), "true",
+		.help = "Validate DNSSEC; with forward the default is false." },
+	{ "timeout", OPTION_TIME, AT(config_dns, timeout), "8s", 100, 60000,
+		.help = "How long one look-up may take, with all its retries." },
+	{ "cache_size", OPTION_SIZE, AT(config_dns, cache_size), "32MB", 1 << 20, 4294967296.0,
+		.help = "Memory for cached answers." },
+	OPTION_ROWS_END,
+};
+
+static const struct option limits_rows[] = {
+	{ "message_size", OPTION_SIZE, AT(config_limits, message_size), "25MB", 1024,
+		LIMIT_MESSAGE_BYTES, .help = "The largest message that is taken." },
+	{ "recipients", OPTION_INT, AT(config_limits, recipients), "100", 1, LIMIT_RECIPIENTS,
+		.help = "Recipients of one message." },
+	{ "messages_per_session", OPTION_INT, AT(config_limits, messages_per_session), "100", 1,
+		LIMIT_MESSAGES_A_SESSION, .help = "Messages in one connection." },
+	{ "connections", OPTION_INT, AT(config_limits, connections), "10000", 1, 1000000,
+		.help = "Connections open at once." },
+	{ "connections_per_client", OPTION_INT, AT(config_limits, connections_per_client), "50", 1,
+		1000000, .help = "Connections open at once from one client address." },
+	{ "connection_rate", OPTION_INT, AT(config_limits, connection_rate), "0", 0, 1000000,
+		.help = "New connections of one client in a minute; 0: any number." },
+	{ "message_rate", OPTION_INT, AT(config_limits, message_rate), "0", 0, 1000000,
+		.help = "Messages of one client in a minute; 0: any number." },
+	{ "recipient_rate", OPTION_INT, AT(config_limits, recipient_rate), "0", 0, 1000000,
+		.help = "Recipients of one client in a minute; 0: any number." },
+	{ "backend_connections", OPTION_INT, AT(config_limits, backend_connections), "20", 1, 10000,
+		.help = "Connections open at once to one backend." },
+	{ "front_memory", OPTION_SIZE, AT(config_limits, front_memory), "512MB", 1 << 20,
+		1099511627776.0, .help = "Message bytes that one front holds at once; past it "
+			"senders are asked to come back." },
+	{ "command_timeout", OPTION_TIME, AT(config_limits, command_timeout), "5min", 1000, 3600000,
+		.help = "How long a client may wait before its next command." },
+	{ "data_timeout", OPTION_TIME, AT(config_limits, data_timeout), "3min", 1000, 3600000,
+		.help = "How long a client may wait between two pieces of a message." },
+	{ "session_timeout", OPTION_TIME, AT(config_limits, session_timeout), "1h", 1000, 86400000,
+		.help = "How long one connection may last." },
+	{ "evaluate_timeout", OPTION_TIME, AT(config_limits, evaluate_timeout), "60s", 100, 300000,
+		.help = "How long a message's look-ups may take; then it is judged without them." },
+	{ "backend_connect_timeout", OPTION_TIME, AT(config_limits, backend_connect_timeout), "10s",
+		100, 300000, .help = "Connecting to a backend, before the next one is tried." },
+	{ "backend_timeout", OPTION_TIME, AT(config_limits, backend_timeout), "2min", 100, 3600000,
+		.help = "A backend's reply to a command." },
+	{ "backend_data_timeout", OPTION_TIME, AT(config_limits, backend_data_timeout), "8min", 100,
+		3600000, .help = "A backend's reply to a whole message." },
+	{ "backend_idle", OPTION_TIME, AT(config_limits, backend_idle), "30s", 100, 3600000,
+		.help = "An unused connection to a backend is closed after this." },
+	{ "drain_timeout", OPTION_TIME, AT(config_limits, drain_timeout), "10min", 100, 86400000,
+		.help = "After a reload or at the end, connections that are still open are "
+			"closed after this." },
+	OPTION_ROWS_END,
+};
+
+static const struct option admin_rows[] = {
+	{ "listen", OPTION_STRING, AT(config_admin, listen), "127.0.0.1:8025",
+		.help = "Address and port of the admin HTTP server." },
+	{ "token_file", OPTION_STRING, AT(config_admin, token_file),
+		.help = "File with the token that the API asks for; without it the API answers on "
+			"the control socket only." },
+	OPTION_ROWS_END,
+};
+
+/* The last three are read by what judges mail. */
+static const char *const section_names[] = { "listen", "domain", "dns", "limits", "admin", "filter",
+	"scores", "policy", NULL };
+static const char *const no_sections[] = { NULL };
+
+/* ---- names ---- */
+
+static struct config_name *names_at(const struct config_names *names, struct str name)
+{
+	size_t at = str_hash(name) & (names->cap - 1);
+	while (names->v[at].name && !str_eq_c(name, names->v[at].name))
+		at = (at + 1) & (names->cap - 1);
+	return &names->v[at];
+}
+
+static const struct config_name *names_find(const struct config_names *names, struct str name)
+{
+	const struct config_name *slot = names->cap ? names_at(names, name) : NULL;
+	return slot && slot->name ? slot : NULL;
+}
+
+/* It must not be there yet. */
+static void names_add(struct config_names *names, struct arena *arena, const char *name,
+	size_t index)
+{
+	if (names->n * 2 >= names->cap) {
+		struct config_names old = *names;
+		names->cap = old.cap ? old.cap * 2 : 16;
+		names->v = ARENA_ARRAY(arena, names->cap, struct config_name);
+		for (size_t i = 0; i < old.cap; i++)
+			if (old.v[i].name)
+				*names_at(names, str_c(old.v[i].name)) = old.v[i];
+	}
+	*names_at(names, str_c(name)) = (struct config_name){ name, index };
+	names->n++;
+}
+
+/* ---- addresses ---- */
+
+/* Splits "host<sep>port", "[v6]<sep>port" or a host alone (port_r then left alone). */
+static int split_port(struct str text, char sep, struct str *host_r, uint16_t *port_r)
+{
+	uint64_t port;
+	size_t at;
+	if (str_starts(text, "[")) {
+		at = str_chr(text, ']');
+		if (at == text.n)
+			return -1;
+		*host_r = str_sub(text, 1, at - 1);
+		text = str_skip(text, at + 1);
+		if (!text.n)
+			return 0;
+		if (text.p[0] != sep)
+			return -1;
+		at = 0;
+	} else {
+		at = str_rchr(text, sep);
+		*host_r = str_sub(text, 0, at);
+		if (at == text.n)
+			return 0;
+	}
+	if (str_to_u64(str_skip(text, at + 1), 0, 65535, &port) != 0)
+		return -1;
+	*port_r = (uint16_t)port;
+	return 0;
+}
+
+static int parse_address(const char *text, char sep, uint16_t port, struct config_address *address_r)
+{
+	struct str host;
+	address_r->port = port;
+	if (split_port(str_c(text), sep, &host, &address_r->port) != 0)
+		return -1;
+	return ip_parse(host, &address_r->ip);
+}
+
+/* RFC 5321 4.1.2 Domain: labels of letters, digits, hyphens; underscores are met in practice. */
+static bool is_domain(const char *name)
+{
+	size_t label = 0, n = strlen(name);
+	if (!n || n > LIMIT_DOMAIN)
+		return false;
+	for (const char *p = name; *p; p++) {
+		if (*p == '.') {
+			if (!label)
+				return false;
+			label = 0;
+		} else if (char_is_alnum(*p) || *p == '-' || *p == '_') {
+			if (++label > 63)
+				return false;
+		} else {
+			return false;
+		}
+	}
+	return label > 0;
+}
+
+/* ---- sections ---- */
+
+static void read_nets(struct conf *conf, const struct conf_section *s, struct config_listener *l)
+{
+	struct err err;
+	struct ip_net *nets = ARENA_ARRAY(conf_arena(conf), l->proxy_protocol_from.n, struct ip_net);
+	if (l->proxy_protocol_from.n > NETS_MAX)
+		conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from has more than %d "
+			"entries", NETS_MAX);
+	for (size_t i = 0; i < l->proxy_protocol_from.n; i++) {
+		const char *text = l->proxy_protocol_from.v[i];
+		if (ip_net_parse(str_c(text), &nets[i], &err) != 0)
+			conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from: %s", err.text);
+	}
+	l->proxy_nets = nets;
+	l->proxy_net_count = l->proxy_protocol_from.n;
+}
+
+static void read_listener(struct conf *conf, const struct conf_section *s,
+	struct config_listener *l)
+{
+	conf_read(conf, s, listener_rows, l);
+	conf_allow(conf, s, no_sections);
+	l->title = conf_title(s);
+	if (parse_address(l->title, ':', SMTP_PORT, &l->address) != 0)
+		conf_error(conf, s, NULL, "the title of a listen section is an address and a port, as "
+			"listen \"0.0.0.0:25\" or listen \"[::]:25\"");
+	if (!*l->tls_certificate != !*l->tls_key)
+		conf_error(conf, s, *l->tls_key ? "tls_key" : "tls_certificate",
+			"tls_certificate and tls_key belong together: one of them is missing");
+	read_nets(conf, s, l);
+}
+
+static void default_listeners(struct conf *conf, struct config *config)
+{
+	static const char *const titles[] = { "[::]:25", "0.0.0.0:25" };
+	config->listeners = ARENA_ARRAY(conf_arena(conf), 2, struct config_listener);
+	config->listener_count = 2;
+	for (size_t i = 0; i < 2; i++) {
+		struct config_listener *l = &config->listeners[i];
+		conf_read(conf, NULL, listener_rows, l);
+		l->title = titles[i];
+		l->optional = true;
+		parse_address(l->title, ':', SMTP_PORT, &l->address);
+	}
+}
+
+static size_t count(const struct conf *conf, const char *name)
+{
+	size_t n = 0;
+	for (const struct conf_section *s = NULL; (s = conf_next(conf_root(conf), name, s));)
+		n++;
+	return n;
+}
+
+static void read_listeners(struct conf *conf, struct config *config)
+{
+	size_t n = count(conf, "listen"), i = 0;
+	if (!n) {
+		default_listeners(conf, config);
+		return;
+	}
+	config->listeners = ARENA_ARRAY(conf_arena(conf), n, struct config_listener);
+	config->listener_count = n;
+	for (const struct conf_section *s = NULL; (s = conf_next(conf_root(conf), "listen", s));) {
+		if (i == LISTENERS_MAX)
+			conf_error(conf, s, NULL, "more than %d listen sections", LISTENERS_MAX);
+		read_listener(conf, s, &config->listeners[i++]);
+	}
+}
+
+/* The text after "scheme://". */
+static int parse_host_port(struct arena *arena, struct str text, uint16_t port,
+	struct config_backend *b)
+{
+	struct str host;
+	b->port = port;
+	if (split_port(text, ':', &host, &b->port) != 0 || b->port == 0)
+		return -1;
+	b->host = arena_cstr(arena, host);
+	if (ip_parse(host, &b->ip) == 0)
+		return 0;
+	b->ip.family = IP_NONE;
+	return is_domain(b->host) ? 0 : -1;
+}
+
+static int parse_backend(struct arena *arena, const char *text, struct config_backend *b)
+{
+	struct str s = str_c(text);
+	*b = (struct config_backend){ .text = text, .host = "", .path = "" };
+	if (str_istarts(s, "smtp://")) {
+		b->kind = BACKEND_SMTP;
+		return parse_host_port(arena, str_skip(s, 7), SMTP_PORT, b);
+	}
+	if (str_istarts(s, "lmtp://")) {
+		b->kind = BACKEND_LMTP;
+		return parse_host_port(arena, str_skip(s, 7), LMTP_PORT, b);
+	}
+	if (str_istarts(s, "lmtp:/")) {
+		b->kind = BACKEND_LMTP_UNIX;
+		b->path = text + 5;
+		/* sun_path is 108 octets with its NUL */
+		return s.n - 5 < 108 ? 0 : -1;
+	}
+	return -1;
+}
+
+/* Equal texts in several domains are one backend, with one limit and one pool. */
+static size_t backend_index(struct conf *conf, struct config *config, const char *text)
+{
+	const struct config_name *known = names_find(&config->backend_names, str_c(text));
+	if (known)
+		return known->index;
+	names_add(&config->backend_names, conf_arena(conf), text, config->backend_names.n);
+	return config->backend_names.n - 1;
+}
+
+static void read_backends(struct conf *conf, const struct conf_section *s, struct config *config,
+	struct config_domain *d)
+{
+	size_t n = d->backend.n;
+	struct config_backend *backends = ARENA_ARRAY(conf_arena(conf), n, struct config_backend);
+	if (conf_has(s, "backend") && !n)
+		conf_error(conf, s, "backend", "backend names no mailbox server");
+	for (size_t i = 0; i < n; i++) {
+		if (parse_backend(conf_arena(conf), d->backend.v[i], &backends[i]) != 0) {
+			conf_error(conf, s, "backend", "backend \"%s\" is none of smtp://host:port, "
+				"lmtp://host:port, lmtp:/path/to/socket", d->backend.v[i]);
+			backends[i].text = "";
+			continue;
+		}
+		backends[i].index = backend_index(conf, config, d->backend.v[i]);
+	}
+	d->backends = backends;
+	d->backend_count = n;
+}
+
+static void read_domain(struct conf *conf, const struct conf_section *s, struct config *config,
+	struct config_domain *d)
+{
+	struct policy ignored;
+	conf_read2(conf, s, domain_rows, d, policy_options, &ignored);
+	conf_allow(conf, s, no_sections);
+	d->name = arena_lower(conf_arena(conf), str_c(conf_title(s))).p;
+	if (!is_domain(d->name))
+		conf_error(conf, s, NULL, "the title of a domain section is a domain, as "
+			"domain \"example.net\"");
+	else if (names_find(&config->domain_names, str_c(d->name)))
+		conf_error(conf, s, NULL, "domain \"%s\" stands twice", d->name);
+	else
+		names_add(&config->domain_names, conf_arena(conf), d->name,
+			(size_t)(d - config->domains));
+	read_backends(conf, s, config, d);
+}
+
+static void read_domains(struct conf *conf, struct config *config)
+{
+	size_t i = 0;
+	config->domain_count = count(conf, "domain");
+	config->domains = ARENA_ARRAY(conf_arena(conf), config->domain_count, struct config_domain);
+	for (const struct conf_section *s = NULL; (s = conf_next(conf_root(conf), "domain", s));)
+		read_domain(conf, s, config, &config->domains[i++]);
+	if (!config->domain_count)
+		conf_error(conf, conf_root(conf), NULL, "no domain section: say for whom mail is "
+			"taken, and where it goes, as domain \"example.net\" "
+			"{ backend = \"smtp://10.0.0.5:25\" }");
+}
+
+static const struct conf_section *only(struct conf *conf, const char *name)
+{
+	const struct conf_section *s = conf_next(conf_root(conf), name, NULL);
+	if (!s)
+		return NULL;
+	conf_allow(conf, s, no_sections);
+	for (const struct conf_section *more = s; more; more = conf_next(conf_root(conf), name, more))
+		if (*conf_title(more))
+			conf_error(conf, more, NULL, "section \"%s\" has no title, and stands once",
+				name);
+	return s;
+}
+
+static void read_dns(struct conf *conf, struct config_dns *dns)
+{
+	const struct conf_section *s = only(conf, "dns");
+	conf_read(conf, s, dns_rows, dns);
+	struct config_address *to = ARENA_ARRAY(conf_arena(conf), dns->forward.n,
+		struct config_address);
+	for (size_t i = 0; i < dns->forward.n; i++)
+		if (parse_address(dns->forward.v[i], '@', DNS_PORT, &to[i]) != 0 || !to[i].port)
+			conf_error(conf, s, "forward", "forward \"%s\" is no address or address@port, as "
+				"127.0.0.1@5353", dns->forward.v[i]);
+	if (dns->forward.n > FORWARDERS_MAX)
+		conf_error(conf, s, "forward", "forward has more than %d entries", FORWARDERS_MAX);
+	dns->forwarders = to;
+	dns->forwarder_count = dns->forward.n;
+	/* A forwarder is trusted to validate; a local one with a zone of its own could not be
+	 * validated from the root. */
+	if (s && dns->forward.n && !conf_has(s, "dnssec"))
+		dns->dnssec = false;
+}
+
+static void read_admin(struct conf *conf, struct config_admin *admin)
+{
+	const struct conf_section *s = only(conf, "admin");
+	conf_read(conf, s, admin_rows, admin);
+	admin->enabled = s != NULL;
+	if (parse_address(admin->listen, ':', 8025, &admin->address) != 0)
+		conf_error(conf, s, "listen", "listen is an address and a port, as \"127.0.0.1:8025\"");
+}
+
+static void read_global(struct conf *conf, struct config *config)
+{
+	const struct conf_section *root = conf_root(conf);
+	struct str state_dir;
+	conf_read(conf, root, global_rows, config);
+	if (*config->hostname && !is_domain(config->hostname))
+		conf_error(conf, root, "hostname", "hostname \"%s\" is no host name",
+			config->hostname);
+	state_dir = str_c(config->state_dir);
+	if (!str_starts(state_dir, "/"))
+		conf_error(conf, root, "state_dir", "state_dir must be a full path, from /");
+	while (state_dir.n > 1 && state_dir.p[state_dir.n - 1] == '/')
+		state_dir.n--;
+	config->state_dir = arena_cstr(conf_arena(conf), state_dir);
+	if (!config->fronts) {
+		long cores = sysconf(_SC_NPROCESSORS_ONLN);
+		config->fronts = cores < 1 ? 1 : cores > 64 ? 64 : cores;
+	}
+}
+
+struct config *config_read(struct str text, const char *file, struct arena *arena,
+	struct conf **conf_r)
+{
+	struct config *config = ARENA_NEW(arena, struct config);
+	struct conf *conf = conf_parse(text, file, arena);
+	const struct conf_section *limits;
+	*conf_r = conf;
+	conf_allow(conf, conf_root(conf), section_names);
+	read_global(conf, config);
+	read_listeners(conf, config);
+	read_domains(conf, config);
+	config->backend_count = config->backend_names.n;
+	read_dns(conf, &config->dns);
+	limits = only(conf, "limits");
+	conf_read(conf, limits, limits_rows, &config->limits);
+	read_admin(conf, &config->admin);
+	return config;
+}
+
+/* ---- the file ---- */
+
+int config_load_fd(int fd, struct arena *arena, struct str *text_r, struct err *err)
+{
+	struct stat st;
+	size_t n = 0, want;
+	char *p;
+	if (fstat(fd, &st) != 0)
+		return err_sys(err, "reading the configuration");
+	/* one octet more than is allowed may come: the parser then says so, with the file's name */
+	want = st.st_size > LIMIT_CONFIG_BYTES ? LIMIT_CONFIG_BYTES + 1 : (size_t)st.st_size;
+	p = arena_alloc(arena, want + 1);
+	while (n < want) {
+		ssize_t got = pread(fd, p + n, want - n, (off_t)n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(err, "reading the configuration");
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	*text_r = str_from(p, n);
+	return 0;
+}
+
+int config_load(const char *file, struct arena *arena, struct str *text_r, struct err *err)
+{
+	struct stat st;
+	int fd = open(file, O_RDONLY | O_CLOEXEC), result;
+	if (fd < 0)
+		return err_sys(err, "%s", file);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		result = err_set(err, "%s is no regular file", file);
+	else
+		result = config_load_fd(fd, arena, text_r, err);
+	close(fd);
+	return result;
+}
+
+const struct config_domain *config_find_domain(const struct config *config, struct str domain)
+{
+	char lower[LIMIT_DOMAIN];
+	const struct config_name *found;
+	if (domain.n > sizeof(lower))
+		return NULL;
+	for (size_t i = 0; i < domain.n; i++)
+		lower[i] = char_lower(domain.p[i]);
+	found = names_find(&config->domain_names, str_from(lower, domain.n));
+	return found ? &config->domains[found->index] : NULL;
+}
+
+const char *config_path(const struct config *config, struct arena *arena, const char *name)
+{
+	return arena_printf(arena, "%s/%s", config->state_dir, name).p;
+}
+
+/* ---- what is printed from the rows ---- */
+
+static void dump_title(const char *name, const char *title, struct buf *out)
+{
+	static const struct option row = { .name = "title", .type = OPTION_STRING };
+	buf_printf(out, "\n%s ", name);
+	if (*title) {
+		option_format(&row, &title, out);
+		buf_char(out, ' ');
+	}
+	buf_c(out, "{\n");
+}
+
+static void dump_one(struct conf *conf, const char *name, const struct option *rows,
+	const void *values, struct buf *out)
+{
+	dump_title(name, "", out);
+	conf_dump(conf, conf_next(conf_root(conf), name, NULL), rows, values, "\t", out);
+	buf_c(out, "}\n");
+}
+
+void config_dump(struct conf *conf, const struct config *config, struct buf *out)
+{
+	const struct conf_section *root = conf_root(conf), *s = NULL;
+	conf_dump(conf, root, global_rows, config, "", out);
+	for (size_t i = 0; i < config->listener_count; i++) {
+		s = conf_next(root, "listen", s);
+		dump_title("listen", config->listeners[i].title, out);
+		conf_dump(conf, s, listener_rows, &config->listeners[i], "\t", out);
+		buf_c(out, "}\n");
+	}
+	s = NULL;
+	for (size_t i = 0; i < config->domain_count; i++) {
+		s = conf_next(root, "domain", s);
+		dump_title("domain", config->domains[i].name, out);
+		conf_dump(conf, s, domain_rows, &config->domains[i], "\t", out);
+		buf_c(out, "}\n");
+	}
+	dump_one(conf, "dns", dns_rows, &config->dns, out);
+	dump_one(conf, "limits", limits_rows, &config->limits, out);
+	if (config->admin.enabled)
+		dump_one(conf, "admin", admin_rows, &config->admin, out);
+}
+
+static const struct {
+	const char *head, *name, *help;
+	const struct option *rows;
+} sections[] = {
+	{ "listen \"0.0.0.0:25\"", "listen \"ADDRESS:PORT\"",
+		"One for each address; without any, port 25 on all addresses.", listener_rows },
+	{ "domain \"example.net\"", "domain \"DOMAIN\"",
+		"For whom mail is taken. Exact: subdomains need sections of their own.", domain_rows },
+	{ "dns", "dns", "How DNS is asked.", dns_rows },
+	{ "limits", "limits", "What one client, and all of them, may take.", limits_rows },
+	{ "admin", "admin", "Without this section there is no HTTP server.", admin_rows },
+};
+
+void config_sample(struct buf *out)
+{
+	option_sample(global_rows, "", out);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		buf_printf(out, "\n# %s\n#%s {\n", sections[i].help, sections[i].head);
+		option_sample(sections[i].rows, "\t", out);
+		buf_c(out, "#}\n");
+	}
+}
+
+void config_man(struct buf *out)
+{
+	buf_c(out, ".Ss At the top level\n.Bl -tag -width Ds\n");
+	option_man(global_rows, out);
+	buf_c(out, ".El\n");
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+		buf_printf(out, ".Ss %s\n%s\n.Bl -tag -width Ds\n", sections[i].name,
+			sections[i].help);
+		option_man(sections[i].rows, out);
+		buf_c(out, ".El\n");
+	}
+}
