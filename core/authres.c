@@ -1,0 +1,219 @@
+#include "core/authres.h"
+
+#include "core/limits.h"
+
+#define MAX_DKIM   (LIMIT_DKIM_SIGNATURES + 2)
+#define MAX_VALUE  320 /* a path of RFC 5321 and a little */
+#define MAX_REASON 120
+
+/* ----------------------------------------------------------------- writing */
+
+/* RFC 2045 5.1, as RFC 8601 2.2 takes over; without '.' and '@' a pvalue needs no quotes either. */
+static bool is_token_char(char c)
+{
+	return c > ' ' && c <= '~' && !strchr("()<>@,;:\\\"/[]?=", c);
+}
+
+static bool is_token(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_token_char(s.p[i]))
+			return false;
+	return s.n;
+}
+
+/* local-part "@" domain-name of 2.2: only of plain atoms, all else is quoted. */
+static bool is_plain_pvalue(struct str s)
+{
+	size_t at = str_rchr(s, '@');
+
+	if (at == s.n)
+		return is_token(s);
+	return (at == 0 || is_token(str_sub(s, 0, at))) && dns_is_hostname(str_skip(s, at + 1));
+}
+
+static void add_quoted(struct buf *out, struct str s, size_t cap)
+{
+	buf_char(out, '"');
+	for (size_t i = 0; i < s.n && i < cap; i++) {
+		char c = s.p[i];
+
+		if (c == '"' || c == '\\')
+			buf_char(out, '\\');
+		buf_char(out, c >= ' ' && c <= '~' ? c : '?');
+	}
+	buf_char(out, '"');
+}
+
+static void add_property(struct buf *out, const char *name, struct str value)
+{
+	if (!value.n)
+		return;
+	buf_printf(out, " %s=", name);
+	if (is_plain_pvalue(value) && value.n <= MAX_VALUE)
+		buf_str_add(out, value);
+	else
+		add_quoted(out, value, MAX_VALUE);
+}
+
+/* For what must be a domain and nothing else: left out where it is none. */
+static void add_domain(struct buf *out, const char *name, struct str domain)
+{
+	if (domain.n && dns_is_hostname(domain))
+		add_property(out, name, domain);
+}
+
+static void add_result(struct buf *out, const char *method, int result, struct str reason)
+{
+	buf_printf(out, "; %s=%s", method, auth_result_names[result]);
+	if (reason.n) {
+		buf_c(out, " reason=");
+		add_quoted(out, reason, MAX_REASON);
+	}
+}
+
+static void add_spf(struct buf *out, const struct auth_spf *spf, const struct facts *facts)
+{
+	if (!spf)
+		return;
+	add_result(out, "spf", spf->result, STR(""));
+	if (str_eq_c(spf->scope, "helo"))
+		add_property(out, "smtp.helo", facts->helo.n ? facts->helo : spf->domain);
+	else
+		add_property(out, "smtp.mailfrom", facts->mail_from.n ? facts->mail_from : spf->domain);
+}
+
+static void add_dkim(struct buf *out, const struct auth_dkim_list *list)
+{
+	if (!list)
+		return;
+	if (!list->n)
+		add_result(out, "dkim", AUTH_NONE, STR(""));
+	for (size_t i = 0; i < list->n && i < MAX_DKIM; i++) {
+		const struct auth_dkim *d = &list->v[i];
+
+		add_result(out, "dkim", d->result, d->result == AUTH_PASS ? STR("") : d->reason);
+		add_domain(out, "header.d", d->domain);
+		add_domain(out, "header.s", d->selector);
+		add_property(out, "header.a", d->algorithm);
+		add_property(out, "header.b", d->signature);
+	}
+}
+
+static void add_dmarc(struct buf *out, const struct auth_dmarc *dmarc)
+{
+	if (!dmarc)
+		return;
+	add_result(out, "dmarc", dmarc->result, dmarc->override);
+	add_domain(out, "header.from", dmarc->author_domain);
+	if (dmarc->result == AUTH_PASS || dmarc->result == AUTH_FAIL)
+		add_property(out, "policy.dmarc", str_c(dmarc_policy_names[dmarc->policy]));
+}
+
+void authres_write(struct buf *out, const char *hostname, const struct facts *facts,
+	const struct auth *auth)
+{
+	size_t empty;
+
+	buf_c(out, hostname);
+	empty = out->n;
+	if (auth->iprev) {
+		add_result(out, "iprev", auth->iprev->result, STR(""));
+		add_property(out, "policy.iprev", facts->client_ip);
+	}
+	add_spf(out, auth->spf, facts);
+	add_spf(out, auth->spf_helo, facts);
+	add_dkim(out, auth->dkim);
+	if (auth->arc && auth->arc->result != AUTH_NONE)
+		add_result(out, "arc", auth->arc->result,
+			auth->arc->result == AUTH_PASS ? STR("") : auth->arc->reason);
+	add_dmarc(out, auth->dmarc);
+	if (out->n == empty)
+		buf_c(out, "; none");
+}
+
+/* ------------------------------------------------------------- recognising */
+
+/* Skips blanks, folds and comments; false if a comment never ends. */
+static bool skip_cfws(struct str *s)
+{
+	unsigned depth = 0;
+
+	while (s->n) {
+		char c = s->p[0];
+
+		if (c == '(')
+			depth++;
+		else if (c == ')' && depth)
+			depth--;
+		else if (c == '\\' && depth && s->n > 1)
+			*s = str_skip(*s, 1);
+		else if (!depth && c != ' ' && c != '\t' && c != '\r' && c != '\n')
+			break;
+		*s = str_skip(*s, 1);
+	}
+	return !depth;
+}
+
+/*
+ * Takes the identifier off: words and quoted strings, with what may stand between them left out,
+ * until something that cannot belong to it. False if a quote or comment never ends.
+ */
+static bool read_id(struct str *s, char *id, size_t size, size_t *n_r)
+{
+	size_t n = 0;
+	bool quoted = false;
+
+	if (!skip_cfws(s))
+		return false;
+	while (s->n && n < size) {
+		char c = s->p[0];
+
+		if (c == '"') {
+			quoted = !quoted;
+		} else if (c == '\\' && quoted && s->n > 1) {
+			*s = str_skip(*s, 1);
+			id[n++] = s->p[0];
+		} else if (quoted) {
+			if (c != '\r' && c != '\n')
+				id[n++] = c;
+		} else if (c == '(' || c == '\r' || c == '\n') {
+			/* A comment or fold within, and right behind it more of the word. */
+			if (!skip_cfws(s))
+				return false;
+			if (!s->n || (!char_is_alnum(s->p[0]) && !strchr(".-_\"", s->p[0])))
+				break;
+			continue;
+		} else if (c == ';' || char_is_wsp(c)) {
+			break;
+		} else {
+			id[n++] = c;
+		}
+		*s = str_skip(*s, 1);
+	}
+	*n_r = n;
+	return !quoted;
+}
+
+bool authres_claims(struct str value, const char *hostname)
+{
+	struct str own = str_c(hostname), rest = value, id;
+	char text[512];
+	size_t n = 0;
+
+	if (!read_id(&rest, text, sizeof(text), &n))
+		return str_ifind(value, own) < value.n;
+	id = str_trim(str_from(text, n));
+	/* Encoded words have no place here (RFC 2047 5): whoever writes one means to deceive. */
+	if (str_starts(id, "=?"))
+		return true;
+	if (id.n < own.n || !str_ieq(str_sub(id, 0, own.n), own))
+		return false;
+	/* "host", "host.", "host/1", "host\0": all but a longer name is us. */
+	id = str_skip(id, own.n);
+	if (id.n && id.p[0] == '.')
+		id = str_skip(id, 1);
+	else if (id.n && id.p[0] == '-')
+		return false;
+	return !id.n || (!char_is_alnum(id.p[0]) && id.p[0] != '_');
+}

@@ -1,0 +1,29 @@
+/*
+ * authres: the Authentication-Results header (RFC 8601): writing ours, and
+ * recognising those that pretend to be ours.
+ *
+ *	authres_write(&value, "mx.example.net", facts, &auth);
+ *	headerline_add(&headers, "Authentication-Results", buf_str(&value));
+ *
+ * Everything that a peer chose is quoted where it is no token, and left out where it is
+ * no domain name. How many results there are is capped.
+ */
+#ifndef CORE_AUTHRES_H
+#define CORE_AUTHRES_H
+
+#include "core/auth.h"
+#include "core/buf.h"
+#include "core/facts.h"
+
+/* Appends the header's value, unfolded; "HOSTNAME; none" where nothing was computed. */
+void authres_write(struct buf *out, const char *hostname, const struct facts *facts,
+	const struct auth *auth);
+
+/*
+ * Does this value (raw, with its folds) claim to come from `hostname`, read as generously as the
+ * most generous consumer would: comments, quoting, case, a version, a final dot, encoded words? One
+ * that cannot be read, but names us anywhere, does too (RFC 8601 5).
+ */
+bool authres_claims(struct str value, const char *hostname);
+
+#endif
