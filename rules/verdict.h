@@ -10,6 +10,7 @@
 #ifndef RULES_VERDICT_H
 #define RULES_VERDICT_H
 
+#include "core/mail/mail.h"
 #include "rules/policy.h"
 
 /* A filter that returned STEP_FAIL or ran out of time, with on_error other than ignore. */
@@ -33,8 +34,11 @@ struct verdict_input {
  * of findings that act directly count. All strings are the arena's.
  */
 void verdict_decide(const struct verdict_input *in, struct arena *arena, struct verdict *v);
-/* Our header lines (Received excluded: the front's), for all and a recipient's own, and the
- * cuts of forged ones. After verdict_decide. */
+/*
+ * Our header lines (Received excluded: the front's), for all and a recipient's own, and the
+ * cuts of forged ones. After verdict_decide. On entry v->headers holds what filters proposed.
+ * In rules/verdict_headers.c.
+ */
 void verdict_headers(const struct verdict_input *in, struct arena *arena, struct verdict *v);
 
 #endif
