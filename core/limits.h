@@ -7,10 +7,11 @@
 
 /* SMTP (RFC 5321 4.5.3.1; the RFC's minimum in brackets) */
 #define LIMIT_COMMAND_LINE        4096	/* octets with CRLF [512] */
+#define LIMIT_COMMAND_DISCARD     65536 /* of a command line that is too long, then the connection ends */
 #define LIMIT_REPLY_LINE          4096	/* of a mailbox server [512] */
 #define LIMIT_REPLY_LINES         128	/* in one reply */
 #define LIMIT_TEXT_LINE           65536 /* octets of a message's line [1000] */
-#define LIMIT_LOCAL_PART          64
+#define LIMIT_LOCAL_PART          256 /* [64]; VERP and SRS go beyond it */
 #define LIMIT_DOMAIN              255
 #define LIMIT_PATH                1024 /* address in MAIL or RCPT [256] */
 #define LIMIT_RECIPIENTS          100  /* a transaction [100]; configurable below it */

@@ -69,12 +69,15 @@ struct command_path {
 	struct str domain;  /* as it came; "" for <> and for <postmaster> */
 	bool quoted;	    /* local is a quoted string */
 	bool literal;	    /* domain is an address literal, brackets included */
+	bool utf8;	    /* not ASCII alone: needs SMTPUTF8 in this transaction */
 };
 
 struct command {
 	enum command_verb verb;
-	struct str argument;	  /* EHLO, HELO, LHLO, VRFY, EXPN, HELP, NOOP: all behind the verb */
-	bool well_formed;	  /* EHLO, HELO, LHLO: a Domain or an address literal by the grammar */
+	/* EHLO, HELO, LHLO, VRFY, EXPN, HELP, NOOP and unknown verbs: all behind the verb.
+	 * A host name is one word of printable ASCII of at most LIMIT_DOMAIN octets, ... */
+	struct str argument;
+	bool well_formed;	  /* ... and by the grammar a Domain or an address literal */
 	struct command_path path; /* MAIL, RCPT */
 	uint64_t size;		  /* MAIL SIZE=; 0: not said */
 	enum command_body body;	  /* MAIL BODY= */

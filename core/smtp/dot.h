@@ -24,8 +24,8 @@ struct dot {
 };
 
 void dot_init(struct dot *dot);
-/* Appends the octets, stuffed. -1 if they hold a bare CR or LF: nothing of it is
- * written, ever, and the session must be dropped without its dot. */
+/* Appends the octets, stuffed. -1 if they hold a bare CR or LF: nothing is
+ * written from that line on, and the session must be dropped without its dot. */
 int dot_write(struct dot *dot, struct buf *out, struct str octets);
 /* Appends CRLF if the last line has none, and the dot. -1 as above. */
 int dot_end(struct dot *dot, struct buf *out);

@@ -67,6 +67,7 @@ struct lines {
 	unsigned char at;     /* enum place, in lines.c */
 	unsigned char loose;  /* enum loose, in lines.c */
 	bool skipping;	      /* inside a command line that was too long */
+	bool last;	      /* BDAT: the chunk is the last one */
 };
 
 void lines_init(struct lines *lines);
