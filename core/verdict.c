@@ -39,7 +39,7 @@ static const struct field cut_fields[] = {
 	FIELD_INT(struct cut, length),
 	FIELD_END,
 };
-static const struct record cut_record = RECORD("cut", struct cut, cut_fields);
+const struct record cut_record = RECORD("cut", struct cut, cut_fields);
 
 static const struct field recipient_fields[] = {
 	FIELD_STR(struct recipient_verdict, address),

@@ -93,7 +93,7 @@ struct verdict {
 	struct record_template record;
 };
 extern const struct record dmarc_row_record;
-extern const struct record finding_record;
+extern const struct record finding_record, cut_record;
 extern const struct record needs_record;
 extern const struct record verdict_record;
 

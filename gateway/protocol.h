@@ -134,6 +134,7 @@ struct quarantine_order {
 struct delivery_job {
 	int64_t job;
 	struct str id, mail_from, headers;
+	LIST(struct cut) cuts;
 	struct str_list rcpt_to;
 };
 struct delivery_done {

@@ -18,6 +18,7 @@ static const struct field quarantine_entry_fields[] = {
 	FIELD_STR(struct quarantine_entry, verdict),
 	FIELD_STR(struct quarantine_entry, content_hash),
 	FIELD_STR(struct quarantine_entry, headers),
+	FIELD_RECORDS(struct quarantine_entry, cuts, &cut_record),
 	FIELD_INT(struct quarantine_entry, size),
 	FIELD_END,
 };

@@ -5,7 +5,7 @@
 #ifndef QUARANTINE_ENTRY_H
 #define QUARANTINE_ENTRY_H
 
-#include "core/record.h"
+#include "core/verdict.h"
 
 struct quarantine_entry {
 	struct str id; /* the transaction's: unique, printable */
@@ -20,6 +20,7 @@ struct quarantine_entry {
 	struct str facts, verdict; /* JSON, for replay */
 	struct str content_hash;
 	struct str headers; /* ours, put on top at release */
+	LIST(struct cut) cuts; /* what is left out at release */
 	int64_t size;
 };
 extern const struct record quarantine_entry_record;
