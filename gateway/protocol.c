@@ -120,6 +120,7 @@ static const struct field delivery_job_fields[] = {
 	FIELD_OCTETS(struct delivery_job, id),
 	FIELD_OCTETS(struct delivery_job, mail_from),
 	FIELD_OCTETS(struct delivery_job, headers),
+	FIELD_RECORDS(struct delivery_job, cuts, &cut_record),
 	FIELD_STRS(struct delivery_job, rcpt_to),
 	FIELD_END,
 };

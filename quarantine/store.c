@@ -1,0 +1,631 @@
+#include "quarantine/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "quarantine/body.h"
+
+enum { BUSY_MS = 2000, SCHEMA_VERSION = 1 };
+
+struct store {
+	sqlite3 *db;
+	int folder; /* DIR/quarantine */
+	int lock;
+	bool read_only, in_transaction;
+};
+
+static const char schema[] =
+	"CREATE TABLE IF NOT EXISTS entry ("
+	" id TEXT PRIMARY KEY, time INTEGER NOT NULL, pending INTEGER NOT NULL, sender TEXT NOT NULL,"
+	" author TEXT NOT NULL, subject TEXT NOT NULL, size INTEGER NOT NULL, label TEXT NOT NULL DEFAULT '',"
+	" entry TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS entry_time ON entry (time DESC, id DESC);"
+	"CREATE INDEX IF NOT EXISTS entry_pending ON entry (id) WHERE pending;"
+	"CREATE TABLE IF NOT EXISTS recipient ("
+	" id TEXT NOT NULL REFERENCES entry (id) ON DELETE CASCADE, address TEXT NOT NULL COLLATE NOCASE,"
+	" state TEXT NOT NULL DEFAULT 'held', who TEXT NOT NULL DEFAULT '', time INTEGER NOT NULL,"
+	" job INTEGER, PRIMARY KEY (id, address)) WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS recipient_address ON recipient (address, id);"
+	"CREATE TABLE IF NOT EXISTS job ("
+	" job INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open',"
+	" due INTEGER NOT NULL DEFAULT 0);"
+	"PRAGMA user_version = 1;";
+
+/* SQLite in a few words */
+
+static enum store_result failed(struct store *s, const char *what, struct err *err)
+{
+	int code = sqlite3_errcode(s->db), os = sqlite3_system_errno(s->db);
+	err_set(err, "quarantine index: cannot %s: %s", what, sqlite3_errmsg(s->db));
+	return code == SQLITE_FULL || os == ENOSPC || os == EDQUOT ? STORE_NO_SPACE : STORE_IO_ERROR;
+}
+
+static enum store_result exec(struct store *s, const char *sql, const char *what, struct err *err)
+{
+	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return failed(s, what, err);
+	return STORE_OK;
+}
+
+static sqlite3_stmt *prepare(struct store *s, const char *sql)
+{
+	sqlite3_stmt *st = NULL;
+	/* NULL is taken by every call below as a failed statement. */
+	sqlite3_prepare_v3(s->db, sql, -1, 0, &st, NULL);
+	return st;
+}
+
+static void bind_str(sqlite3_stmt *st, int at, struct str v)
+{
+	sqlite3_bind_text64(st, at, v.n ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+/* Runs a statement that returns no rows. */
+static enum store_result run(struct store *s, sqlite3_stmt *st, const char *what, struct err *err)
+{
+	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+	enum store_result result = rc == SQLITE_DONE ? STORE_OK : failed(s, what, err);
+	sqlite3_finalize(st);
+	return result;
+}
+
+static struct str column(sqlite3_stmt *st, int at, struct arena *arena)
+{
+	const char *p = (const char *)sqlite3_column_text(st, at);
+	return arena_dup(arena, str_from(p, p ? (size_t)sqlite3_column_bytes(st, at) : 0));
+}
+
+static enum store_result begin(struct store *s, struct err *err)
+{
+	if (s->in_transaction)
+		return STORE_OK;
+	enum store_result result = exec(s, "BEGIN IMMEDIATE", "begin", err);
+	s->in_transaction = result == STORE_OK;
+	return result;
+}
+
+enum store_result store_flush(struct store *s, struct err *err)
+{
+	if (!s->in_transaction)
+		return STORE_OK;
+	enum store_result result = exec(s, "COMMIT", "commit", err);
+	if (result != STORE_OK)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	s->in_transaction = false;
+	return result;
+}
+
+/* Opening */
+
+static int open_folder(struct store *s, const char *state_dir, struct err *err)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/quarantine", state_dir);
+	if (!s->read_only && mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "%s: cannot be made", path);
+	s->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->folder < 0)
+		return err_sys(err, "%s: cannot be opened", path);
+	if (s->read_only)
+		return 0;
+	s->lock = openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0)
+		return err_sys(err, "%s/lock: cannot be made", path);
+	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
+		return err_set(err, "%s is in use by another gateway", path);
+	return 0;
+}
+
+static int open_index(struct store *s, const char *state_dir, struct err *err)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/quarantine.db", state_dir);
+	int flags = s->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	if (sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return err_set(err, "%s: %s", path, s->db ? sqlite3_errmsg(s->db) : "out of memory");
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	if (s->read_only)
+		return 0;
+	if (exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+		    "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;",
+		    "set up the journal", err) != STORE_OK ||
+		exec(s, schema, "make its tables", err) != STORE_OK)
+		return err_prefix(err, "%s", path);
+	return 0;
+}
+
+struct store *store_open(const char *state_dir, bool read_only, struct err *err)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	assert(s);
+	s->read_only = read_only;
+	s->folder = s->lock = -1;
+	if (open_folder(s, state_dir, err) < 0 || open_index(s, state_dir, err) < 0)
+		store_close(&s);
+	return s;
+}
+
+void store_close(struct store **store)
+{
+	struct store *s = *store;
+	if (!s)
+		return;
+	store_flush(s, NULL);
+	sqlite3_close(s->db);
+	if (s->folder >= 0)
+		close(s->folder);
+	if (s->lock >= 0)
+		close(s->lock);
+	free(s);
+	*store = NULL;
+}
+
+int store_recover(struct store *s, struct err *err)
+{
+	if (exec(s, "UPDATE entry SET pending = 0 WHERE pending", "recover pending entries", err) != STORE_OK)
+		return -1;
+	int count = sqlite3_changes(s->db);
+	return store_jobs_reopen(s, err) == STORE_OK ? count : -1;
+}
+
+/* Bodies */
+
+static bool id_is_good(struct str id)
+{
+	if (id.n == 0 || id.n > STORE_ID_MAX || id.p[0] == '.')
+		return false;
+	for (size_t i = 0; i < id.n; i++)
+		if (!char_is_alnum(id.p[i]) && id.p[i] != '.' && id.p[i] != '-')
+			return false;
+	return true;
+}
+
+struct place {
+	char day[16], name[STORE_ID_MAX + 8];
+};
+
+static struct place place_of(struct str id, int64_t when)
+{
+	struct place place;
+	time_t t = (time_t)when;
+	struct tm tm;
+	gmtime_r(&t, &tm);
+	strftime(place.day, sizeof(place.day), "%Y%m%d", &tm);
+	snprintf(place.name, sizeof(place.name), "%.*s.gpq", (int)id.n, id.p);
+	return place;
+}
+
+static int open_day(struct store *s, const struct place *place, bool make)
+{
+	if (make && mkdirat(s->folder, place->day, 0700) == 0 && fsync(s->folder) < 0)
+		return -1;
+	return openat(s->folder, place->day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static enum store_result put_body(struct store *s, const struct quarantine_entry *entry,
+	struct str message, struct err *err)
+{
+	struct place place = place_of(entry->id, entry->time);
+	int day = open_day(s, &place, true), rc = -1;
+	if (day < 0)
+		err_sys(err, "quarantine: cannot make folder %s", place.day);
+	else
+		rc = body_write(day, place.name, message, err);
+	int saved = errno;
+	if (day >= 0)
+		close(day);
+	if (rc == 0)
+		return STORE_OK;
+	return saved == ENOSPC || saved == EDQUOT ? STORE_NO_SPACE : STORE_IO_ERROR;
+}
+
+/* After the index has forgotten it: an orphaned file is harmless, an entry without its file is not. */
+static void remove_body(struct store *s, struct str id, int64_t when)
+{
+	struct place place = place_of(id, when);
+	int day = open_day(s, &place, false);
+	if (day < 0)
+		return;
+	unlinkat(day, place.name, 0);
+	close(day);
+}
+
+/* Entries */
+
+static enum store_result insert_recipients(struct store *s, const struct quarantine_entry *entry,
+	struct err *err)
+{
+	enum store_result result = STORE_OK;
+	for (size_t i = 0; i < entry->rcpt_to.n && result == STORE_OK; i++) {
+		sqlite3_stmt *st = prepare(s, "INSERT OR IGNORE INTO recipient (id, address, time)"
+					      " VALUES (?1, ?2, ?3)");
+		bind_str(st, 1, entry->id);
+		bind_str(st, 2, entry->rcpt_to.v[i]);
+		sqlite3_bind_int64(st, 3, entry->time);
+		result = run(s, st, "add a recipient", err);
+	}
+	return result;
+}
+
+static enum store_result insert_entry(struct store *s, const struct quarantine_entry *entry,
+	struct err *err)
+{
+	struct buf json = BUF_INIT;
+	record_to_json(&quarantine_entry_record, entry, &json);
+	sqlite3_stmt *st = prepare(s, "INSERT OR REPLACE INTO entry (id, time, pending, sender, author,"
+				      " subject, size, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+	bind_str(st, 1, entry->id);
+	sqlite3_bind_int64(st, 2, entry->time);
+	sqlite3_bind_int(st, 3, entry->pending);
+	bind_str(st, 4, entry->mail_from);
+	bind_str(st, 5, entry->from);
+	bind_str(st, 6, entry->subject);
+	sqlite3_bind_int64(st, 7, entry->size);
+	bind_str(st, 8, buf_str(&json));
+	enum store_result result = run(s, st, "add an entry", err);
+	buf_free(&json);
+	return result == STORE_OK ? insert_recipients(s, entry, err) : result;
+}
+
+enum store_result store_put(struct store *s, const struct quarantine_entry *entry, struct str message,
+	struct err *err)
+{
+	if (!id_is_good(entry->id)) {
+		err_set(err, "quarantine: \"%.*s\" is no id", STR_ARG(entry->id));
+		return STORE_REFUSED;
+	}
+	enum store_result result = put_body(s, entry, message, err);
+	if (result == STORE_OK)
+		result = begin(s, err);
+	if (result == STORE_OK)
+		result = insert_entry(s, entry, err);
+	if (result != STORE_OK)
+		remove_body(s, entry->id, entry->time);
+	return result;
+}
+
+enum store_result store_commit(struct store *s, struct str id, struct err *err)
+{
+	if (begin(s, err) != STORE_OK)
+		return STORE_IO_ERROR;
+	sqlite3_stmt *st = prepare(s, "UPDATE entry SET pending = 0 WHERE id = ?1");
+	bind_str(st, 1, id);
+	return run(s, st, "commit an entry", err);
+}
+
+/* 1 with the entry's time, 0 if there is none, -1. */
+static int entry_time(struct store *s, struct str id, bool pending_only, int64_t *time_r)
+{
+	sqlite3_stmt *st = prepare(s, pending_only ? "SELECT time FROM entry WHERE id = ?1 AND pending" :
+						     "SELECT time FROM entry WHERE id = ?1");
+	bind_str(st, 1, id);
+	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+	if (rc == SQLITE_ROW)
+		*time_r = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+}
+
+static enum store_result forget(struct store *s, struct str id, bool pending_only, struct err *err)
+{
+	int64_t when;
+	int found = id_is_good(id) ? entry_time(s, id, pending_only, &when) : 0;
+	if (found <= 0)
+		return found == 0 ? STORE_NOT_FOUND : failed(s, "look an entry up", err);
+	enum store_result result = begin(s, err);
+	if (result != STORE_OK)
+		return result;
+	sqlite3_stmt *st = prepare(s, "DELETE FROM entry WHERE id = ?1");
+	bind_str(st, 1, id);
+	result = run(s, st, "delete an entry", err);
+	if (result == STORE_OK)
+		result = store_flush(s, err);
+	if (result == STORE_OK)
+		remove_body(s, id, when);
+	return result;
+}
+
+enum store_result store_drop(struct store *s, struct str id, struct err *err)
+{
+	enum store_result result = forget(s, id, true, err);
+	return result == STORE_NOT_FOUND ? STORE_OK : result;
+}
+
+enum store_result store_delete(struct store *s, struct str id, struct err *err)
+{
+	enum store_result result = forget(s, id, false, err);
+	if (result == STORE_NOT_FOUND)
+		err_set(err, "there is no entry \"%.*s\"", STR_ARG(id));
+	return result;
+}
+
+enum store_result store_label(struct store *s, struct str id, struct str label, struct err *err)
+{
+	sqlite3_stmt *st = prepare(s, "UPDATE entry SET label = ?2 WHERE id = ?1");
+	bind_str(st, 1, id);
+	bind_str(st, 2, label);
+	enum store_result result = run(s, st, "label an entry", err);
+	return result == STORE_OK && sqlite3_changes(s->db) == 0 ? STORE_NOT_FOUND : result;
+}
+
+enum store_result store_read(struct store *s, struct str id, struct buf *out, struct err *err)
+{
+	int64_t when;
+	int found = id_is_good(id) ? entry_time(s, id, false, &when) : 0;
+	if (found < 0)
+		return failed(s, "look an entry up", err);
+	if (found == 0) {
+		err_set(err, "there is no entry \"%.*s\"", STR_ARG(id));
+		return STORE_NOT_FOUND;
+	}
+	struct place place = place_of(id, when);
+	int day = open_day(s, &place, false);
+	if (day < 0) {
+		err_sys(err, "quarantine: cannot open folder %s", place.day);
+		return STORE_IO_ERROR;
+	}
+	int rc = body_read(day, place.name, out, err);
+	close(day);
+	return rc < 0 ? STORE_IO_ERROR : STORE_OK;
+}
+
+/* Looking */
+
+static const struct field recipient_fields[] = {
+	FIELD_STR(struct store_recipient, address), FIELD_STR(struct store_recipient, state),
+	FIELD_STR(struct store_recipient, who),	    FIELD_INT(struct store_recipient, time),
+	FIELD_END,
+};
+static const struct record recipient_record =
+	RECORD("recipient", struct store_recipient, recipient_fields);
+static const struct field found_fields[] = {
+	FIELD_STR(struct store_found, state),
+	FIELD_STR(struct store_found, label),
+	FIELD_RECORDS(struct store_found, recipients, &recipient_record),
+	FIELD_RECORD(struct store_found, entry, &quarantine_entry_record),
+	FIELD_END,
+};
+const struct record store_found_record = RECORD("entry", struct store_found, found_fields);
+
+static int load_recipients(struct store *s, struct arena *arena, struct store_found *found)
+{
+	sqlite3_stmt *st = prepare(s, "SELECT address, state, who, time FROM recipient WHERE id = ?1"
+				      " ORDER BY address");
+	int rc;
+	bind_str(st, 1, found->entry.id);
+	found->recipients.v = ARENA_ARRAY(arena, found->entry.rcpt_to.n, struct store_recipient);
+	bool all_released = found->entry.rcpt_to.n > 0;
+	while ((rc = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW &&
+		found->recipients.n < found->entry.rcpt_to.n) {
+		struct store_recipient *r = &found->recipients.v[found->recipients.n++];
+		r->address = column(st, 0, arena);
+		r->state = column(st, 1, arena);
+		r->who = column(st, 2, arena);
+		r->time = sqlite3_column_int64(st, 3);
+		all_released = all_released && str_eq_c(r->state, "released");
+	}
+	sqlite3_finalize(st);
+	found->state = str_c(found->entry.pending ? "pending" : all_released ? "released" : "held");
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* Columns: pending, label, entry. */
+static int load_found(struct store *s, sqlite3_stmt *st, struct arena *arena,
+	struct store_found *found_r, struct err *err)
+{
+	*found_r = (struct store_found){ .label = column(st, 1, arena) };
+	if (record_from_json(&quarantine_entry_record, column(st, 2, arena), arena, &found_r->entry, err) < 0)
+		return -1;
+	found_r->entry.pending = sqlite3_column_int(st, 0);
+	return load_recipients(s, arena, found_r);
+}
+
+enum store_result store_get(struct store *s, struct str id, struct arena *arena,
+	struct store_found *found_r, struct err *err)
+{
+	sqlite3_stmt *st = prepare(s, "SELECT pending, label, entry FROM entry WHERE id = ?1");
+	bind_str(st, 1, id);
+	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+	enum store_result result = STORE_OK;
+	if (rc == SQLITE_DONE) {
+		err_set(err, "there is no entry \"%.*s\"", STR_ARG(id));
+		result = STORE_NOT_FOUND;
+	} else if (rc != SQLITE_ROW || load_found(s, st, arena, found_r, err) < 0) {
+		result = failed(s, "read an entry", err);
+	}
+	sqlite3_finalize(st);
+	return result;
+}
+
+static sqlite3_stmt *list_statement(struct store *s, const struct store_query *q)
+{
+	sqlite3_stmt *st = prepare(s,
+		"SELECT pending, label, entry FROM entry WHERE (?1 = 0 OR time < ?1)"
+		" AND (?2 = '' OR EXISTS (SELECT 1 FROM recipient r WHERE r.id = entry.id AND r.address = ?2))"
+		" AND (?3 = '' OR instr(lower(subject), lower(?3)) OR instr(lower(author), lower(?3))"
+		" OR instr(lower(sender), lower(?3))) ORDER BY time DESC, id DESC LIMIT ?4");
+	sqlite3_bind_int64(st, 1, q->before);
+	bind_str(st, 2, q->recipient);
+	bind_str(st, 3, q->text);
+	sqlite3_bind_int64(st, 4, q->limit <= 0 ? 100 : q->limit > STORE_LIST_MAX ? STORE_LIST_MAX : q->limit);
+	return st;
+}
+
+enum store_result store_list(struct store *s, const struct store_query *query, struct arena *arena,
+	bool (*each)(void *context, const struct store_found *found), void *context, struct err *err)
+{
+	sqlite3_stmt *st = list_statement(s, query);
+	enum store_result result = STORE_OK;
+	int rc;
+	while ((rc = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW) {
+		struct store_found found;
+		if (load_found(s, st, arena, &found, err) < 0) {
+			result = STORE_IO_ERROR;
+			break;
+		}
+		bool more = each(context, &found);
+		arena_reset(arena);
+		if (!more)
+			break;
+	}
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		result = failed(s, "list entries", err);
+	sqlite3_finalize(st);
+	return result;
+}
+
+enum store_result store_count(struct store *s, struct store_counts *counts_r, struct err *err)
+{
+	sqlite3_stmt *st = prepare(s, "SELECT count(*), coalesce(sum(pending), 0), coalesce(sum(size), 0),"
+				      " (SELECT count(*) FROM job) FROM entry");
+	if (!st || sqlite3_step(st) != SQLITE_ROW) {
+		sqlite3_finalize(st);
+		return failed(s, "count entries", err);
+	}
+	*counts_r = (struct store_counts){ .held = sqlite3_column_int64(st, 0) - sqlite3_column_int64(st, 1),
+		.pending = sqlite3_column_int64(st, 1), .octets = sqlite3_column_int64(st, 2),
+		.jobs = sqlite3_column_int64(st, 3) };
+	sqlite3_finalize(st);
+	return STORE_OK;
+}
+
+/* Releases */
+
+static enum store_result take_recipient(struct store *s, struct str id, struct str address,
+	int64_t job, struct str who, struct err *err)
+{
+	sqlite3_stmt *st = prepare(s, "UPDATE recipient SET state = 'releasing', job = ?1, who = ?2,"
+				      " time = unixepoch() WHERE id = ?3 AND state = 'held'"
+				      " AND (?4 = '' OR address = ?4)");
+	sqlite3_bind_int64(st, 1, job);
+	bind_str(st, 2, who);
+	bind_str(st, 3, id);
+	bind_str(st, 4, address);
+	return run(s, st, "take a recipient", err);
+}
+
+static enum store_result make_job(struct store *s, struct str id, int64_t *job_r, struct err *err)
+{
+	sqlite3_stmt *st = prepare(s, "INSERT INTO job (id) SELECT id FROM entry WHERE id = ?1 AND NOT pending");
+	bind_str(st, 1, id);
+	enum store_result result = run(s, st, "make a job", err);
+	if (result == STORE_OK && sqlite3_changes(s->db) == 0) {
+		err_set(err, "there is no entry \"%.*s\" that is held", STR_ARG(id));
+		result = STORE_NOT_FOUND;
+	}
+	*job_r = sqlite3_last_insert_rowid(s->db);
+	return result;
+}
+
+static enum store_result release_in(struct store *s, struct str id, const struct str_list *recipients,
+	struct str who, struct err *err)
+{
+	int64_t job;
+	int taken = 0;
+	enum store_result result = make_job(s, id, &job, err);
+	for (size_t i = 0; result == STORE_OK && (i < recipients->n || (i == 0 && recipients->n == 0)); i++) {
+		struct str address = recipients->n ? recipients->v[i] : STR("");
+		result = take_recipient(s, id, address, job, who, err);
+		taken += sqlite3_changes(s->db);
+	}
+	if (result == STORE_OK && taken == 0) {
+		err_set(err, "none of these recipients is held: the message was released to them before");
+		result = STORE_REFUSED;
+	}
+	return result;
+}
+
+enum store_result store_release(struct store *s, struct str id, const struct str_list *recipients,
+	struct str who, struct err *err)
+{
+	/* Its own transaction, so that what is refused leaves nothing behind. */
+	enum store_result result = store_flush(s, err);
+	if (result == STORE_OK)
+		result = begin(s, err);
+	if (result == STORE_OK)
+		result = release_in(s, id, recipients, who, err);
+	if (result == STORE_OK)
+		return store_flush(s, err);
+	if (s->in_transaction)
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	s->in_transaction = false;
+	return result;
+}
+
+static int load_job(struct store *s, struct arena *arena, struct store_job *job, struct err *err)
+{
+	struct store_found found;
+	if (store_get(s, job->id, arena, &found, err) != STORE_OK)
+		return -1;
+	job->entry = found.entry;
+	job->recipients.v = ARENA_ARRAY(arena, found.recipients.n, struct str);
+	sqlite3_stmt *st = prepare(s, "SELECT address FROM recipient WHERE job = ?1 AND state = 'releasing'");
+	sqlite3_bind_int64(st, 1, job->job);
+	while (st && sqlite3_step(st) == SQLITE_ROW && job->recipients.n < found.recipients.n)
+		job->recipients.v[job->recipients.n++] = column(st, 0, arena);
+	sqlite3_finalize(st);
+	return 0;
+}
+
+/* A job whose entry was deleted, or that nobody waits for, is only cleared away. */
+static enum store_result set_job(struct store *s, int64_t job, const char *sql, int64_t due,
+	struct err *err)
+{
+	sqlite3_stmt *st = prepare(s, sql);
+	sqlite3_bind_int64(st, 1, job);
+	if (st && sqlite3_bind_parameter_count(st) > 1)
+		sqlite3_bind_int64(st, 2, due);
+	return run(s, st, "change a job", err);
+}
+
+int store_job_next(struct store *s, int64_t now, struct arena *arena, struct store_job *job_r,
+	struct err *err)
+{
+	for (;;) {
+		sqlite3_stmt *st = prepare(s, "SELECT job, id FROM job WHERE state = 'open' AND due <= ?1"
+					      " ORDER BY job LIMIT 1");
+		sqlite3_bind_int64(st, 1, now);
+		int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+		*job_r = (struct store_job){ 0 };
+		if (rc == SQLITE_ROW) {
+			job_r->job = sqlite3_column_int64(st, 0);
+			job_r->id = column(st, 1, arena);
+		}
+		sqlite3_finalize(st);
+		if (rc == SQLITE_DONE)
+			return 0;
+		if (rc != SQLITE_ROW) {
+			failed(s, "find a job", err);
+			return -1;
+		}
+		if (load_job(s, arena, job_r, NULL) == 0 && job_r->recipients.n)
+			break;
+		if (set_job(s, job_r->job, "DELETE FROM job WHERE job = ?1", 0, err) != STORE_OK)
+			return -1;
+	}
+	return set_job(s, job_r->job, "UPDATE job SET state = 'taken' WHERE job = ?1", 0, err) == STORE_OK ? 1 :
+													   -1;
+}
+
+enum store_result store_job_done(struct store *s, int64_t job, enum store_result result,
+	int64_t retry_at, struct err *err)
+{
+	if (result != STORE_OK && result != STORE_REFUSED && result != STORE_NOT_FOUND)
+		return set_job(s, job, "UPDATE job SET state = 'open', due = ?2 WHERE job = ?1", retry_at, err);
+	enum store_result rc = set_job(s, job, result == STORE_OK ?
+			"UPDATE recipient SET state = 'released', time = unixepoch() WHERE job = ?1" :
+			"UPDATE recipient SET state = 'held', job = NULL WHERE job = ?1", 0, err);
+	return rc == STORE_OK ? set_job(s, job, "DELETE FROM job WHERE job = ?1", 0, err) : rc;
+}
+
+enum store_result store_jobs_reopen(struct store *s, struct err *err)
+{
+	return exec(s, "UPDATE job SET state = 'open' WHERE state = 'taken'", "open jobs again", err);
+}
