@@ -82,6 +82,13 @@ static const struct field resolve_reply_fields[] = {
 const struct record resolve_reply_record =
 	RECORD("resolve_reply", struct resolve_reply, resolve_reply_fields);
 
+static const struct field keep_label_fields[] = {
+	FIELD_OCTETS(struct keep_label, id),
+	FIELD_OCTETS(struct keep_label, label),
+	FIELD_END,
+};
+const struct record keep_label_record = RECORD("keep_label", struct keep_label, keep_label_fields);
+
 static const struct field keep_id_fields[] = {
 	FIELD_OCTETS(struct keep_id, id),
 	FIELD_END,

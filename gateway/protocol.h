@@ -68,6 +68,7 @@ enum packet {
 	KEEP_RELEASE,	 /* web: struct quarantine_order → struct keep_reply */
 	KEEP_DELETE,	 /* web: struct quarantine_order → struct keep_reply */
 	KEEP_READ,	 /* web: struct keep_id → struct keep_reply, [message] */
+	KEEP_LABEL,	 /* web: struct keep_label → struct keep_reply; after it was learned */
 
 	/* to the trainer */
 	TRAIN = 70, /* struct train_request, [message] → struct keep_reply */
@@ -116,6 +117,9 @@ struct resolve_reply {
 struct keep_id {
 	struct str id;
 };
+struct keep_label {
+	struct str id, label; /* "spam" or "ham" */
+};
 enum keep_result { KEEP_OK, KEEP_NOT_FOUND, KEEP_NO_SPACE, KEEP_IO_ERROR, KEEP_REFUSED };
 struct keep_reply {
 	int result; /* enum keep_result */
@@ -149,7 +153,7 @@ struct train_request {
 
 extern const struct record ctl_peer_record, ctl_listen_record, ctl_ready_record, ctl_text_record,
 	ctl_died_record, evaluate_request_record, tokens_request_record, tokens_reply_record,
-	resolve_request_record, resolve_reply_record, keep_id_record,
+	resolve_request_record, resolve_reply_record, keep_id_record, keep_label_record,
 	keep_reply_record, keep_record_record, quarantine_order_record, delivery_job_record,
 	delivery_done_record, train_request_record;
 
