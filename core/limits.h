@@ -27,11 +27,13 @@
 #define LIMIT_MESSAGE_BYTES       (1024u << 20) /* whatever the configuration says */
 #define LIMIT_HEADER_COUNT        1000
 #define LIMIT_HEADER_BYTES        (256u << 10) /* the whole header block that is parsed */
+#define LIMIT_PART_HEADERS        10000 /* of all parts together, without the message's own */
 #define LIMIT_RECEIVED_COUNT      100 /* RFC 5321 6.3 */
 #define LIMIT_MIME_DEPTH          32
 #define LIMIT_MIME_PARTS          1000
 #define LIMIT_BOUNDARY_BYTES      512
 #define LIMIT_PARAM_COUNT         64 /* of one Content-Type */
+#define LIMIT_CHARSET_BYTES       (8u << 20) /* converted from one charset at a time */
 #define LIMIT_TEXT_BYTES          (1u << 20) /* decoded text that rules and the classifier see */
 #define LIMIT_TEXT_SOURCE_BYTES   (8u << 20) /* octets of a text part that are read for it */
 #define LIMIT_HTML_DEPTH          128 /* open elements that are remembered */
