@@ -59,7 +59,7 @@ static const struct field facts_fields[] = {
 	FIELD_POINTER(struct facts, scan, &facts_scan_record),
 	FIELD_RECORDS(struct facts, counters, &facts_counter_record),
 	FIELD_STR(struct facts, versions),
-	APART(struct facts, waited_ms, FIELD_TYPE_INT),
+	FIELD_INT(struct facts, waited_ms), /* a replay must time out where the first one did */
 	FIELD_STRS(struct facts, without),
 	FIELD_END,
 };

@@ -44,7 +44,7 @@ struct evaluation {
 	struct arena *arena;
 	struct mail *mail;
 	struct facts facts; /* our own copy: what filters keep may point into it */
-	enum stage stage;   /* 0: nothing has run */
+	unsigned stage;	    /* bits of enum stage; 0: nothing has run */
 	struct slot *slots;
 	struct auth auth;
 	struct verdict verdict;
@@ -374,6 +374,17 @@ static bool is_left_out(const struct facts *facts, const char *name)
 	return false;
 }
 
+/* Of several stages at once, a filter sees the last one that it takes part in. */
+static enum stage stage_for(unsigned stages, const struct filter *f)
+{
+	unsigned own = stages & (f->stages | STAGE_MESSAGE);
+	unsigned stage = STAGE_MESSAGE;
+
+	while (stage > STAGE_CONNECT && !(own & stage))
+		stage >>= 1;
+	return stage;
+}
+
 static void prepare_call(struct evaluation *ev, size_t i, struct filter_call *call,
 	struct finding_list *earlier)
 {
@@ -389,7 +400,7 @@ static void prepare_call(struct evaluation *ev, size_t i, struct filter_call *ca
 	buf_clear(&slot->headers);
 	*call = (struct filter_call){
 		.facts = &ev->facts,
-		.stage = ev->stage,
+		.stage = stage_for(ev->stage, r->filter),
 		.mail = ev->mail,
 		.conf = r->conf,
 		.state = slot->state,
@@ -558,14 +569,13 @@ static void finish(struct evaluation *ev, struct verdict *verdict_r)
 			ACTION_QUARANTINE
 		};
 	verdict_decide(&in, ev->arena, &ev->verdict);
-	if (ev->stage == STAGE_MESSAGE) {
-		verdict_headers(&in, ev->arena, &ev->verdict);
+	verdict_headers(&in, ev->arena, &ev->verdict);
+	if (ev->stage == STAGE_MESSAGE)
 		template_fill(&in, ev->arena, &ev->verdict);
-	}
 	*verdict_r = ev->verdict;
 }
 
-int evaluate(struct evaluation *ev, const struct facts *facts, enum stage stage,
+int evaluate(struct evaluation *ev, const struct facts *facts, unsigned stage,
 	struct needs *needs_r, struct verdict *verdict_r)
 {
 	bool waiting;

@@ -36,8 +36,11 @@ void engine_list(struct buf *out);
 struct evaluation *evaluation_new(struct engine *engine, struct str message,
 	volatile uint32_t *running);
 void evaluation_free(struct evaluation **ev);
-/* 1: *verdict_r filled. 0: *needs_r filled. Both live until the next call or the free. */
-int evaluate(struct evaluation *ev, const struct facts *facts, enum stage stage,
+/*
+ * 1: *verdict_r filled. 0: *needs_r filled. Both live until the next call or the free.
+ * stage: one, or several of those before MESSAGE at once: the envelope as a whole.
+ */
+int evaluate(struct evaluation *ev, const struct facts *facts, unsigned stage,
 	struct needs *needs_r, struct verdict *verdict_r);
 
 /* What every filter is given without writing a line: enabled, timeout, on_error. rows_r gets

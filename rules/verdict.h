@@ -21,7 +21,7 @@ struct filter_failure {
 
 struct verdict_input {
 	const struct facts *facts;
-	enum stage stage;
+	unsigned stage; /* bits of enum stage; STAGE_MESSAGE alone once the message is there */
 	const struct policy_set *policies;
 	const struct filter_failure *failures;
 	size_t failure_count;

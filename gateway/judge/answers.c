@@ -1,0 +1,103 @@
+/* What the front has answered by resolver, scanner and keeper, answered here without any of them. */
+#include "gateway/judge/judge.h"
+
+#include "core/limits.h"
+
+static void add_dns(const struct answers *answers, const struct needs *needs, struct facts *facts)
+{
+	size_t n = facts->dns.n;
+
+	facts->dns.v = arena_grow(answers->arena, facts->dns.v, n, n + needs->dns.n,
+		sizeof(*facts->dns.v));
+	for (size_t i = 0; i < needs->dns.n; i++) {
+		struct dns_question q = needs->dns.v[i];
+		struct dns_answer *a = &facts->dns.v[n + i];
+
+		q.name = arena_dup(answers->arena, q.name);
+		if (answers->zone)
+			facts_zone_answer(answers->zone, answers->arena, &q, a);
+		else
+			*a = (struct dns_answer){
+				.type = q.type, .name = q.name, .rcode = DNS_TIMEOUT
+			};
+	}
+	facts->dns.n = n + needs->dns.n;
+}
+
+/* EICAR's test file, put together here so that no scanner takes this program for it. */
+static struct str eicar(struct arena *arena)
+{
+	return arena_printf(arena, "%s%s%s", "X5O!P%@AP[4\\PZX54(P^)7CC)7}$",
+		"EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*");
+}
+
+static bool has_eicar(const struct answers *answers)
+{
+	struct str needle = eicar(answers->arena);
+	struct mail *mail;
+
+	if (str_find(answers->message, needle) < answers->message.n)
+		return true;
+	mail = mail_parse(answers->arena, answers->message);
+	for (size_t i = 0; i < mail->parts.n; i++) {
+		struct str content = mail_part_decoded(mail, &mail->parts.v[i]);
+
+		if (str_find(content, needle) < content.n)
+			return true;
+	}
+	return false;
+}
+
+static void add_scan(const struct answers *answers, struct facts *facts)
+{
+	struct facts_scan *scan = ARENA_NEW(answers->arena, struct facts_scan);
+
+	scan->result = has_eicar(answers) ? SCAN_VIRUS : SCAN_CLEAN;
+	scan->database = STR("built-in");
+	if (scan->result == SCAN_VIRUS) {
+		scan->names.v = ARENA_NEW(answers->arena, struct str);
+		scan->names.v[0] = STR("Eicar-Test-Signature");
+		scan->names.n = 1;
+	}
+	facts->scan = scan;
+}
+
+static void add_counters(const struct answers *answers, const struct needs *needs,
+	struct facts *facts)
+{
+	size_t n = facts->counters.n;
+
+	facts->counters.v = arena_grow(answers->arena, facts->counters.v, n, n + needs->counters.n,
+		sizeof(*facts->counters.v));
+	for (size_t i = 0; i < needs->counters.n; i++)
+		facts->counters.v[n + i] = (struct facts_counter){
+			.key = arena_dup(answers->arena, needs->counters.v[i].key),
+			.value = needs->counters.v[i].add,
+		};
+	facts->counters.n = n + needs->counters.n;
+}
+
+void answers_add(const struct answers *answers, const struct needs *needs, struct facts *facts)
+{
+	if (needs->dns.n)
+		add_dns(answers, needs, facts);
+	if (needs->scan && !facts->scan)
+		add_scan(answers, facts);
+	if (needs->counters.n)
+		add_counters(answers, needs, facts);
+}
+
+void judge_evaluate(struct engine *engine, const struct answers *answers, struct facts *facts,
+	bool is_message, struct evaluation **ev_r, struct verdict *verdict_r)
+{
+	unsigned stage = is_message ? STAGE_MESSAGE : STAGE_CONNECT | STAGE_MAIL | STAGE_RCPT;
+	struct needs needs;
+
+	*ev_r = evaluation_new(engine, answers->message, NULL);
+	for (unsigned rounds = 1; !evaluate(*ev_r, facts, stage, &needs, verdict_r); rounds++) {
+		/* Filters' own limits end this long before; what does not end has waited too long. */
+		if (rounds == LIMIT_ROUNDS)
+			facts->waited_ms = INT32_MAX;
+		answers_add(answers, &needs, facts);
+	}
+}

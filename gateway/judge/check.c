@@ -1,0 +1,174 @@
+/* `gatepost check`: evaluates one message, or an envelope alone (design: "The command line"). */
+#include <stdio.h>
+#include <time.h>
+
+#include "core/json.h"
+#include "core/limits.h"
+#include "gateway/judge/judge.h"
+
+struct check_values {
+	const char *facts, *conf;
+	bool json, wire, list;
+};
+
+static const struct command_option options[] = {
+	COMMAND_OPTION(0, "facts", "FILE", OPTION_STRING, struct check_values, facts, NULL,
+		"Client, envelope, time and DNS as JSON; nothing outside the file is asked."),
+	COMMAND_FLAG(0, "json", struct check_values, json, "Print the verdict as JSON."),
+	COMMAND_FLAG(0, "wire", struct check_values, wire,
+		"The message is as on the wire: a lone LF is not taken for a line's end."),
+	COMMAND_OPTION('c', "config", "CONF", OPTION_STRING, struct check_values, conf, NULL,
+		"Judge by this configuration; without it by the built-in defaults."),
+	COMMAND_FLAG(0, "list-filters", struct check_values, list,
+		"Print name, stages, state and summary of every filter."),
+	COMMAND_OPTIONS_END,
+};
+
+/* Facts from the file, and the zone that answers for DNS. COMMAND_OK, or the exit code. */
+static int read_facts(const struct check_values *o, struct arena *arena, struct facts *facts,
+	struct facts_zone **zone_r)
+{
+	struct str json;
+	struct err err;
+
+	*zone_r = NULL;
+	if (!o->facts[0]) {
+		facts->has_mail_from = true;
+	} else {
+		if (judge_read_file(o->facts, LIMIT_FACTS_BYTES, arena, &json, &err) < 0)
+			return judge_fail("check", "%s", err.text);
+		if (facts_from_json(json, arena, facts, zone_r, &err) < 0)
+			return judge_usage("check", "%s: %s", o->facts, err.text);
+	}
+	if (!facts->now)
+		facts->now = time(NULL);
+	return COMMAND_OK;
+}
+
+static void print_safe(const char *label, struct str text)
+{
+	struct buf b = BUF_INIT;
+
+	text_safe(&b, text, JSON_NO_CAP);
+	printf("%-12s %.*s\n", label, (int)b.n, b.n ? b.p : "");
+	buf_free(&b);
+}
+
+static void print_text(const struct verdict *v)
+{
+	print_safe("action", str_c(action_names[v->action]));
+	printf("%-12s %.1f\n", "score", v->score);
+	print_safe("reason", v->reason);
+	print_safe("reply", v->reply);
+	for (size_t i = 0; i < v->recipients.n; i++) {
+		const struct recipient_verdict *r = &v->recipients.v[i];
+		struct buf b = BUF_INIT;
+
+		buf_str_add(&b, r->address);
+		buf_printf(&b, ": %s. ", action_names[r->action]);
+		buf_str_add(&b, r->reason);
+		print_safe(i ? "" : "recipients", buf_str(&b));
+		buf_free(&b);
+	}
+	print_safe("results", v->authentication_results);
+	if (v->bayes)
+		printf("%-12s log-odds %.2f\n", "bayes", v->bayes->log_odds);
+	if (v->virus.n)
+		print_safe("virus", v->virus);
+	for (size_t i = 0; i < v->findings.n; i++) {
+		const struct finding *f = &v->findings.v[i];
+
+		printf("%s%6.1f %-28.*s %.*s\n", i ? "" : "findings\n", f->score,
+			STR_ARG(f->name), STR_ARG(f->text));
+	}
+}
+
+static int print_verdict(const struct verdict *v, bool json)
+{
+	struct buf b = BUF_INIT;
+
+	if (json) {
+		verdict_to_json(v, &b);
+		buf_char(&b, '\n');
+		fwrite(b.p, 1, b.n, stdout);
+		buf_free(&b);
+	} else {
+		print_text(v);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return judge_fail("check", "cannot write the verdict");
+	return COMMAND_OK;
+}
+
+int judge_list_filters(void)
+{
+	struct buf b = BUF_INIT;
+
+	engine_list(&b);
+	fwrite(b.p, 1, b.n, stdout);
+	buf_free(&b);
+	return COMMAND_OK;
+}
+
+static int judge_and_print(const struct check_values *o, struct judge_setup *setup,
+	struct facts *facts, const struct facts_zone *zone, bool is_message, struct str message)
+{
+	struct answers answers = { setup->arena, zone, message };
+	struct evaluation *ev;
+	struct verdict verdict;
+	int rc;
+
+	if (!zone)
+		fprintf(stderr, "gatepost check: without --facts no DNS is asked yet: every look-up "
+			"counts as timed out\n");
+	judge_default_recipient(setup, facts);
+	facts->message_size = (int64_t)message.n;
+	judge_evaluate(setup->engine, &answers, facts, is_message, &ev, &verdict);
+	rc = print_verdict(&verdict, o->json);
+	evaluation_free(&ev);
+	return rc;
+}
+
+static int check(const struct check_values *o, const char *message_file, struct judge_setup *setup)
+{
+	struct facts facts = { 0 };
+	struct facts_zone *zone;
+	struct str message = STR("");
+	struct err err;
+	int rc = read_facts(o, setup->arena, &facts, &zone);
+
+	if (rc)
+		return rc;
+	if (message_file &&
+		judge_read_file(message_file, LIMIT_MESSAGE_BYTES, setup->arena, &message, &err) < 0)
+		return judge_fail("check", "%s", err.text);
+	rc = judge_set_up("check", o->conf, setup);
+	if (rc)
+		return rc;
+	if (!o->wire)
+		message = judge_crlf(setup->arena, message);
+	return judge_and_print(o, setup, &facts, zone, message_file != NULL, message);
+}
+
+static int run(const struct command *command, const void *values, int argc, char **argv)
+{
+	const struct check_values *o = values;
+	struct judge_setup setup = { .arena = arena_new(SIZE_MAX) };
+	int rc = o->list ? judge_list_filters() : check(o, argc ? argv[0] : NULL, &setup);
+
+	arena_free(&setup.arena);
+	return rc;
+}
+
+const struct command check_command = {
+	.name = "check",
+	.summary = "Evaluates one message, or an envelope alone.",
+	.arguments = "[MESSAGE]",
+	.max_args = 1,
+	.description = "Without MESSAGE the envelope alone is judged; \"-\" is standard input. Without "
+		"a configuration no file is read, any recipient domain is accepted, and of "
+		"viruses only EICAR's signature is known. The exit code is 0 whatever the verdict.",
+	.options = options,
+	.size = sizeof(struct check_values),
+	.run = run,
+};

@@ -1,0 +1,58 @@
+/*
+ * judge: the commands that look at mail outside the running gateway: check,
+ * replay, learn, eval. `gatepost NAME …` starts this program as `judge NAME …`.
+ *
+ * A command is one file here, whose struct command stands in main.c's table. It opens
+ * all that it needs, and only then takes mail apart.
+ */
+#ifndef GATEWAY_JUDGE_JUDGE_H
+#define GATEWAY_JUDGE_JUDGE_H
+
+#include "filters/evaluate.h"
+#include "gateway/command.h"
+#include "gateway/config.h"
+
+extern const struct command check_command, replay_command, config_check_command;
+int judge_list_filters(void);
+
+/* "gatepost NAME: text" on stderr; both return the exit code. */
+int judge_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int judge_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A whole file, "-" for standard input. At most `cap` octets. 0 or -1. */
+int judge_read_file(const char *path, size_t cap, struct arena *arena, struct str *text_r,
+	struct err *err);
+
+/* Configuration and engine. conf_file "": the built-in defaults, and no file is read. */
+struct judge_setup {
+	struct arena *arena; /* the caller's */
+	struct config *config; /* NULL without a file */
+	struct conf *conf;
+	struct engine *engine;
+	const char *hostname;
+};
+/* 0, or an exit code after the errors were shown. */
+int judge_set_up(const char *command, const char *conf_file, struct judge_setup *setup);
+
+/*
+ * Answers needs: DNS from the zone, or all TIMEOUT without one; EICAR's signature is the only one
+ * that is scanned for; counters begin at zero. The answers are added to the facts.
+ */
+struct answers {
+	struct arena *arena;
+	const struct facts_zone *zone;
+	struct str message;
+};
+void answers_add(const struct answers *answers, const struct needs *needs, struct facts *facts);
+
+/* Evaluates until the verdict is there. An empty message that is no message (is_message false): the
+ * envelope alone. *ev_r owns the verdict. */
+void judge_evaluate(struct engine *engine, const struct answers *answers, struct facts *facts,
+	bool is_message, struct evaluation **ev_r, struct verdict *verdict_r);
+
+/* LF that has no CR before it becomes CRLF. */
+struct str judge_crlf(struct arena *arena, struct str text);
+/* A mailbox at the first domain, where no recipient was named. */
+void judge_default_recipient(const struct judge_setup *setup, struct facts *facts);
+
+#endif

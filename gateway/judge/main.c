@@ -1,0 +1,16 @@
+#include "gateway/judge/judge.h"
+
+int main(int argc, char **argv)
+{
+	const struct command commands[] = {
+		check_command,
+		replay_command,
+		config_check_command,
+		{ NULL },
+	};
+
+	if (argc == 2 && strcmp(argv[1], "--list-filters") == 0)
+		return judge_list_filters();
+	return command_main("gatepost", "judges mail outside the running gateway", commands, argc,
+		argv);
+}
