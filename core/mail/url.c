@@ -14,7 +14,7 @@ static const char *const generic_domains[] = {
 };
 
 /* Two-letter endings that are far more often something else in mail: file names, abbreviations. */
-static const char not_countries[] = "js py sh pl rb hs ps ts vb ui md go rs so";
+static const char not_countries[] = "js py sh pl rb hs ps ts vb ui md go rs so gz xz cs";
 
 static bool is_space(char c)
 {
@@ -257,7 +257,7 @@ static struct pieces take_apart(struct str url)
 	} else {
 		struct str bare = authority_of(rest);
 		struct str name = str_sub(bare, 0, str_chr(bare, ':'));
-		if (is_bare(name, str_skip(rest, name.n)) || (is_domain(name) && name.n == rest.n)) {
+		if (is_domain(name) || is_bare(name, STR("/"))) {
 			p.authority = bare;
 			p.has_authority = true;
 		}
