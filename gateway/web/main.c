@@ -1,0 +1,122 @@
+/*
+ * web: the admin API, metrics and health over HTTP, on the control socket and on
+ * the `admin` listener. It reads the quarantine's index itself (SQLite, read-only),
+ * so that no search holds a commit up; what changes something is asked of the
+ * keeper or the trainer. No message is taken apart here.
+ */
+#include <time.h>
+#include <unistd.h>
+
+#include "core/limits.h"
+#include "gateway/log.h"
+#include "gateway/web/web.h"
+
+enum { TOKEN_MAX = 256, REQUEST_MEMORY = 8 << 20 };
+
+const struct http_route web_routes[] = {
+	{ "GET", "/healthz", true, web_healthz },
+	{ "GET", "/metrics", true, web_metrics },
+	{ "GET", "/api/v1/status", true, web_status },
+	{ "GET", "/api/v1/reports", false, web_reports },
+	{ "GET", "/api/v1/quarantine", false, web_quarantine_list },
+	{ "GET", "/api/v1/quarantine/?", false, web_quarantine_show },
+	{ "GET", "/api/v1/quarantine/?/message", false, web_quarantine_message },
+	{ "POST", "/api/v1/quarantine/?/release", false, web_quarantine_release },
+	{ "POST", "/api/v1/quarantine/?/delete", false, web_quarantine_delete },
+	{ "POST", "/api/v1/quarantine/?/learn", false, web_quarantine_learn },
+	{ "POST", "/api/v1/learn", false, web_learn },
+	{ NULL, NULL, false, NULL },
+};
+
+static void on_packet(void *context, struct channel *channel, struct ipc_packet *packet)
+{
+	/* Peers only answer; what comes unasked is not for us. */
+	for (unsigned i = 0; i < packet->fd_count; i++)
+		close(packet->fds[i]);
+}
+
+static void on_closed(void *context, struct channel *channel)
+{
+	struct web *web = context;
+	if (web->keeper == channel)
+		web->keeper = NULL;
+	if (web->trainer == channel)
+		web->trainer = NULL;
+}
+
+/* The token is the file's first line. */
+static int read_token(struct web *web, struct err *err)
+{
+	const char *path = web->self->config->admin.token_file;
+	char line[TOKEN_MAX + 2] = "";
+	if (!path[0])
+		return 0;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return err_sys(err, "admin: token_file %s cannot be read", path);
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	struct str token = str_trim_crlf(str_c(line));
+	if (token.n < 16 || token.n > TOKEN_MAX)
+		return err_set(err, "admin: the token in %s must have 16 to %d characters", path, TOKEN_MAX);
+	web->token = arena_cstr(web->self->arena, token);
+	return 0;
+}
+
+static int load(struct role_self *self, struct err *err)
+{
+	struct web *web = ARENA_NEW(self->arena, struct web);
+	self->context = web;
+	web->self = self;
+	web->arena = arena_new(REQUEST_MEMORY);
+	web->started = (int64_t)time(NULL);
+	/* SQLite's readers share its -shm file with the keeper. */
+	role_allow_read(self, self->config->state_dir);
+	return self->config->admin.enabled ? read_token(web, err) : 0;
+}
+
+static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
+{
+	static const struct channel_ops ops = { .packet = on_packet, .closed = on_closed };
+	struct web *web = self->context;
+	struct channel *channel = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, web);
+	if (peer->role == ROLE_KEEPER)
+		web->keeper = channel;
+	else if (peer->role == ROLE_TRAINER)
+		web->trainer = channel;
+}
+
+static void on_listen(struct role_self *self, const struct ctl_listen *which, int fd)
+{
+	struct web *web = self->context;
+	bool control = str_eq_c(which->name, "control");
+	struct http_server **server = &web->servers[control];
+	http_server_free(server);
+	*server = http_server_new(self->loop, fd, web_routes, control, web->token, web);
+	if (!*server)
+		log_event(LOG_LEVEL_ERROR, "http-failed", "%.*s cannot be served", STR_ARG(which->name));
+}
+
+static void drain(struct role_self *self)
+{
+	struct web *web = self->context;
+	http_server_free(&web->servers[0]);
+	http_server_free(&web->servers[1]);
+	store_close(&web->index);
+	collect_close(&web->reports);
+	role_exit(self);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role_def web = {
+		.role = ROLE_WEB,
+		.allow = SANDBOX_ACCEPT | SANDBOX_FILES | SANDBOX_MEMFD,
+		.load = load,
+		.wire = wire,
+		.listen = on_listen,
+		.drain = drain,
+	};
+	return role_main(&web, argc, argv);
+}
