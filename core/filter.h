@@ -47,9 +47,15 @@ struct env {
 	const char *state_dir;
 	const char *hostname;
 	struct arena *arena; /* of the process */
-	const struct conf *conf; /* for sections that a filter reads beside its own */
+	struct conf *conf; /* for sections that a filter reads beside its own */
 	const struct conf_section *section; /* the filter's own, for its sub-sections; may be NULL */
 	bool offline; /* `gatepost check --facts` without -c: no file may be read */
+};
+
+/* Titled sub-sections of a filter's section, which its start() reads. */
+struct filter_section {
+	const char *name;
+	const struct option *options;
 };
 
 struct filter;
@@ -98,7 +104,7 @@ struct filter {
 	size_t conf_size, state_size;
 	const char *default_timeout;	/* "10s"; NULL: 20 seconds */
 	const char *default_on_error;	/* "ignore" (also NULL), "tempfail" or "quarantine" */
-	const char *const *sections;	/* titled sub-sections that its section may hold, NULL-terminated */
+	const struct filter_section *sections; /* that its section may hold; ends with a NULL name */
 	bool disabled_by_default;
 	bool authenticates;		/* counts against LIMIT_AUTH_DNS_QUESTIONS: spf, dkim, dmarc, arc */
 	int (*start)(void *conf, const struct env *env, struct err *err); /* may be NULL */

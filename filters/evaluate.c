@@ -149,10 +149,23 @@ static void check_sections(struct conf *conf, struct arena *arena)
 	}
 }
 
+static void check_subsections(struct conf *conf, struct arena *arena,
+	const struct conf_section *section, const struct filter_section *allowed)
+{
+	const char **names;
+	size_t n = 0;
+
+	while (allowed && allowed[n].name)
+		n++;
+	names = ARENA_ARRAY(arena, n + 1, const char *);
+	for (size_t i = 0; i < n; i++)
+		names[i] = allowed[i].name;
+	conf_allow(conf, section, names);
+}
+
 static void read_runner(struct conf *conf, struct engine *e, struct runner *r)
 {
 	static const struct option no_options[] = { OPTION_ROWS_END };
-	static const char *const no_sections[] = { NULL };
 	const struct filter *f = r->filter;
 	const struct conf_section *section = find_section(conf, f->name);
 	struct option *common = ARENA_ARRAY(e->arena, FILTER_COMMON_ROWS, struct option);
@@ -162,7 +175,7 @@ static void read_runner(struct conf *conf, struct engine *e, struct runner *r)
 	conf_read2(conf, section, common, &r->common, f->options ? f->options : no_options,
 		r->conf);
 	if (section)
-		conf_allow(conf, section, f->sections ? f->sections : no_sections);
+		check_subsections(conf, e->arena, section, f->sections);
 }
 
 static void start_runner(struct conf *conf, const struct env *env, struct runner *r)
