@@ -1,6 +1,7 @@
 #include "core/mail/html.h"
 
 #include <assert.h>
+#include <endian.h>
 
 #include "core/limits.h"
 #include "core/mail/entity.h"
@@ -33,7 +34,7 @@ enum tag {
 
 #define TAG_NAME_MAX 15
 struct tag_row {
-	char name[TAG_NAME_MAX + 1];
+	char name[TAG_NAME_MAX + 1]; /* filled up with NUL, so that it compares as two words */
 	unsigned classes;
 };
 #define TAG(name, classes) { #name, classes },
@@ -58,9 +59,10 @@ enum attribute {
 	ATTRIBUTE_OPEN,
 	ATTRIBUTE_COUNT
 };
-static const char *const attribute_names[ATTRIBUTE_COUNT] = {
-	"href", "src", "action", "style", "hidden", "content", "http-equiv", "charset",
-	"background", "formaction", "open",
+#define NAME(literal) { (literal), sizeof(literal) - 1 }
+static const struct str attribute_names[ATTRIBUTE_COUNT] = {
+	NAME("href"), NAME("src"), NAME("action"), NAME("style"), NAME("hidden"), NAME("content"),
+	NAME("http-equiv"), NAME("charset"), NAME("background"), NAME("formaction"), NAME("open"),
 };
 
 struct element {
@@ -124,14 +126,29 @@ static void put(struct scan *s, const char *p, size_t n)
 	s->n += n;
 }
 
+/* What every octet is asked, so by table. */
+enum { OCTET_SPACE = 1, OCTET_STOP = 2 };
+static const unsigned char octets[256] = {
+	['\0'] = OCTET_STOP,		     ['&'] = OCTET_STOP,
+	[' '] = OCTET_SPACE | OCTET_STOP,    ['\t'] = OCTET_SPACE | OCTET_STOP,
+	['\n'] = OCTET_SPACE | OCTET_STOP,   ['\r'] = OCTET_SPACE | OCTET_STOP,
+	['\f'] = OCTET_SPACE | OCTET_STOP,
+};
+
 static bool is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+	return octets[(unsigned char)c] & OCTET_SPACE;
 }
 
 static bool ends_word(char c)
 {
-	return is_space(c) || c == '&' || c == '\0';
+	return octets[(unsigned char)c] & OCTET_STOP;
+}
+
+/* A blank between two words, which stays what it is. */
+static bool is_lone_blank(struct str text, size_t i)
+{
+	return text.p[i] == ' ' && i + 1 < text.n && !ends_word(text.p[i + 1]);
 }
 
 /* Character data: white space collapsed, references decoded if `decode`. */
@@ -163,7 +180,7 @@ static void put_text(struct scan *s, struct str text, bool decode)
 			continue;
 		}
 		size_t start = i++;
-		while (i < text.n && !ends_word(text.p[i]))
+		while (i < text.n && (!ends_word(text.p[i]) || (shown && is_lone_blank(text, i))))
 			i++;
 		if (shown)
 			put(s, text.p + start, i - start);
@@ -492,6 +509,13 @@ static void note_element(struct scan *s, const struct token *t)
 
 /* ---- tags ---- */
 
+static uint64_t word_at(const char *p)
+{
+	uint64_t w;
+	memcpy(&w, p, sizeof(w));
+	return be64toh(w);
+}
+
 static enum tag tag_find(struct str name)
 {
 	if (!name.n || name.n > TAG_NAME_MAX)
@@ -500,13 +524,14 @@ static enum tag tag_find(struct str name)
 	for (size_t i = 0; i < name.n; i++)
 		lower[i] = char_lower(name.p[i]);
 
+	uint64_t head = word_at(lower), tail = word_at(lower + 8);
 	size_t low = 0, high = TAG_OTHER;
 	while (low < high) {
 		size_t mid = (low + high) / 2;
-		int cmp = memcmp(lower, tags[mid].name, sizeof(lower));
-		if (!cmp)
+		uint64_t row = word_at(tags[mid].name), row_tail = word_at(tags[mid].name + 8);
+		if (head == row && tail == row_tail)
 			return (enum tag)mid;
-		if (cmp < 0)
+		if (head < row || (head == row && tail < row_tail))
 			high = mid;
 		else
 			low = mid + 1;
@@ -518,8 +543,9 @@ static void keep_attribute(struct token *t, struct str name, struct str value)
 {
 	/* All that matter are known by length and first letter; most are refused here. */
 	for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-		if (char_lower(name.p[0]) == attribute_names[i][0] &&
-			str_ieq_c(name, attribute_names[i])) {
+		if (name.n == attribute_names[i].n &&
+			char_lower(name.p[0]) == attribute_names[i].p[0] &&
+			str_ieq(name, attribute_names[i])) {
 			if (!t->attributes[i].p)
 				t->attributes[i] = value;
 			return;

@@ -74,31 +74,73 @@ static struct str colour_of(const struct value *v)
 	return s;
 }
 
-static void declare(struct str name, const struct value *value, struct seen *seen,
+enum property {
+	PROPERTY_DISPLAY,
+	PROPERTY_VISIBILITY,
+	PROPERTY_FONT_SIZE,
+	PROPERTY_EXTENT, /* nothing of it: nothing to see */
+	PROPERTY_OFFSET,
+	PROPERTY_COLOUR,
+	PROPERTY_GROUND,
+	PROPERTY_OTHER,
+};
+
+static enum property property_of(struct str name)
+{
+	static const struct {
+		struct str name;
+		enum property property;
+	} rows[] = {
+		{ { "display", 7 }, PROPERTY_DISPLAY },
+		{ { "visibility", 10 }, PROPERTY_VISIBILITY },
+		{ { "font-size", 9 }, PROPERTY_FONT_SIZE },
+		{ { "opacity", 7 }, PROPERTY_EXTENT },
+		{ { "max-height", 10 }, PROPERTY_EXTENT },
+		{ { "max-width", 9 }, PROPERTY_EXTENT },
+		{ { "text-indent", 11 }, PROPERTY_OFFSET },
+		{ { "left", 4 }, PROPERTY_OFFSET },
+		{ { "top", 3 }, PROPERTY_OFFSET },
+		{ { "margin-left", 11 }, PROPERTY_OFFSET },
+		{ { "color", 5 }, PROPERTY_COLOUR },
+		{ { "background-color", 16 }, PROPERTY_GROUND },
+		{ { "background", 10 }, PROPERTY_GROUND },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (name.n == rows[i].name.n && str_ieq(name, rows[i].name))
+			return rows[i].property;
+	return PROPERTY_OTHER;
+}
+
+static void declare(enum property property, const struct value *value, struct seen *seen,
 	unsigned *set, unsigned *clear)
 {
 	struct str v = value_str(value);
 
-	if (str_ieq_c(name, "display")) {
+	switch (property) {
+	case PROPERTY_DISPLAY:
 		seen->none = str_eq_c(v, "none");
-	} else if (str_ieq_c(name, "visibility")) {
-		bool hides = str_eq_c(v, "hidden") || str_eq_c(v, "collapse");
-		*(hides ? set : clear) |= STYLE_INVISIBLE;
-	} else if (str_ieq_c(name, "font-size")) {
+		break;
+	case PROPERTY_VISIBILITY:
+		*(str_eq_c(v, "hidden") || str_eq_c(v, "collapse") ? set : clear) |= STYLE_INVISIBLE;
+		break;
+	case PROPERTY_FONT_SIZE:
 		*(is_tiny(v) ? set : clear) |= STYLE_ZERO;
-	} else if (str_ieq_c(name, "opacity") || str_ieq_c(name, "max-height") ||
-		   str_ieq_c(name, "max-width")) {
-		if (is_zero(v))
-			*set |= STYLE_GONE;
-	} else if (str_ieq_c(name, "text-indent") || str_ieq_c(name, "left") ||
-		   str_ieq_c(name, "top") || str_ieq_c(name, "margin-left")) {
-		if (is_far_off(v))
-			*set |= STYLE_GONE;
-	} else if (str_ieq_c(name, "color")) {
+		break;
+	case PROPERTY_EXTENT:
+		*set |= is_zero(v) ? STYLE_GONE : 0;
+		break;
+	case PROPERTY_OFFSET:
+		*set |= is_far_off(v) ? STYLE_GONE : 0;
+		break;
+	case PROPERTY_COLOUR:
 		seen->text = *value;
 		*(str_eq_c(v, "transparent") ? set : clear) |= STYLE_CAMOUFLAGE;
-	} else if (str_ieq_c(name, "background-color") || str_ieq_c(name, "background")) {
+		break;
+	case PROPERTY_GROUND:
 		seen->ground = *value;
+		break;
+	case PROPERTY_OTHER:
+		break;
 	}
 }
 
@@ -111,8 +153,11 @@ void style_hides(struct str style, unsigned *set_r, unsigned *clear_r)
 	while (str_cut(&style, ';', &item)) {
 		if (!str_cut(&item, ':', &name) || !item.p)
 			continue;
+		enum property property = property_of(str_trim_crlf(name));
+		if (property == PROPERTY_OTHER)
+			continue;
 		struct value value = squeeze(item);
-		declare(str_trim_crlf(name), &value, &seen, set_r, clear_r);
+		declare(property, &value, &seen, set_r, clear_r);
 	}
 	struct str text = colour_of(&seen.text);
 	if (text.n && str_eq(text, colour_of(&seen.ground)))
