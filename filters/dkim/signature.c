@@ -1,0 +1,132 @@
+#include "filters/dkim/signature.h"
+
+#include "core/dns.h"
+
+void dkim_signature_settle(struct dkim_signature *signature, int result, const char *reason)
+{
+	signature->settled = true;
+	signature->result = result;
+	signature->reason = str_c(reason);
+}
+
+/* -1 if absent. False if it is no number; at most 12 digits, as the standard asks of readers. */
+static bool read_number(const struct dkim_tags *tags, const char *name, int64_t *value_r)
+{
+	struct str s = dkim_tags_get(tags, name);
+
+	*value_r = -1;
+	return !s.p || str_to_i64(s, 0, 999999999999, value_r) == 0;
+}
+
+static bool names_signatures(struct str h)
+{
+	struct str name;
+
+	while (str_cut(&h, ':', &name))
+		if (str_ieq_c(str_trim_crlf(name), "DKIM-Signature"))
+			return true;
+	return false;
+}
+
+/*
+ * d= and s= become a DNS question and are shown to people: letters, digits,
+ * hyphens and underscores only, so that no quote, NUL or escape reaches either.
+ */
+static bool read_names(const struct dkim_tags *tags, struct arena *arena,
+	struct dkim_signature *signature)
+{
+	struct str domain = dkim_tags_get(tags, "d"), selector = dkim_tags_get(tags, "s");
+
+	if (mail_domain_canonical(arena, domain, &domain) < 0 || !dns_is_hostname(domain))
+		return false;
+	if (str_chr(domain, '.') == domain.n)
+		return false;
+	signature->domain = domain;
+	if (!str_is_ascii(selector) && mail_domain_canonical(arena, selector, &selector) < 0)
+		return false;
+	if (!dns_is_hostname(selector))
+		return false;
+	signature->selector = selector;
+	signature->key_name = arena_printf(arena, "%.*s._domainkey.%.*s",
+		STR_ARG(signature->selector), STR_ARG(domain));
+	return signature->key_name.n <= 253;
+}
+
+static bool is_known_algorithm(struct str a)
+{
+	return str_eq_c(a, "rsa-sha256") || str_eq_c(a, "ed25519-sha256") || str_eq_c(a, "rsa-sha1");
+}
+
+void dkim_signature_read(const struct mail_header *header, struct arena *arena,
+	struct dkim_signature *signature_r)
+{
+	struct dkim_signature *s = signature_r;
+	struct dkim_tags tags;
+
+	*s = (struct dkim_signature){ .header = header, .signed_at = -1, .expires = -1, .length = -1 };
+	if (dkim_tags_parse(header->value, arena, &tags) < 0) {
+		dkim_signature_settle(s, AUTH_PERMERROR, "the signature header is malformed");
+		return;
+	}
+	struct str canonical = dkim_tags_squeeze(dkim_tags_get(&tags, "c"), arena);
+	size_t slash = str_chr(canonical, '/');
+	s->relaxed_body = slash < canonical.n && str_ieq_c(str_skip(canonical, slash + 1), "relaxed");
+	s->algorithm = arena_lower(arena, dkim_tags_squeeze(dkim_tags_get(&tags, "a"), arena));
+	s->identity = dkim_tags_get(&tags, "i");
+	s->b = dkim_tags_squeeze(dkim_tags_get(&tags, "b"), arena);
+	s->signs_signatures = names_signatures(dkim_tags_get(&tags, "h"));
+	if (!str_eq_c(dkim_tags_get(&tags, "v"), "1"))
+		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's version is not 1");
+	else if (!read_names(&tags, arena, s))
+		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's domain or selector is no name");
+	else if (!is_known_algorithm(s->algorithm))
+		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's algorithm is unknown");
+	else if (!read_number(&tags, "t", &s->signed_at) || !read_number(&tags, "x", &s->expires) ||
+		!read_number(&tags, "l", &s->length))
+		dkim_signature_settle(s, AUTH_PERMERROR, "a number in the signature is malformed");
+}
+
+static size_t line_end(struct str body, size_t at, size_t *next_r)
+{
+	const char *lf = memchr(body.p + at, '\n', body.n - at);
+	size_t end = lf ? (size_t)(lf - body.p) : body.n;
+
+	*next_r = lf ? end + 1 : end;
+	return lf && end > at && body.p[end - 1] == '\r' ? end - 1 : end;
+}
+
+/* Runs of blanks count as one, and at the end of a line not at all (3.4.4). */
+static int64_t relaxed_line_length(struct str line)
+{
+	int64_t n = 0;
+	bool blank = false;
+
+	for (size_t i = 0; i < line.n; i++) {
+		if (char_is_wsp(line.p[i])) {
+			blank = true;
+			continue;
+		}
+		n += 1 + blank;
+		blank = false;
+	}
+	return n;
+}
+
+int64_t dkim_signature_body_length(struct str body, bool relaxed)
+{
+	int64_t length = 0, pending = 0; /* of empty lines, which do not count at the end */
+
+	for (size_t at = 0; at < body.n;) {
+		size_t next, end = line_end(body, at, &next);
+		struct str line = str_sub(body, at, end - at);
+		int64_t n = relaxed ? relaxed_line_length(line) : (int64_t)line.n;
+		pending += 2;
+		if (n) {
+			length += n + pending;
+			pending = 0;
+		}
+		at = next;
+	}
+	/* An empty body is one CRLF when simple, and nothing when relaxed. */
+	return length == 0 && !relaxed ? 2 : length;
+}
