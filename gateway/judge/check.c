@@ -143,6 +143,8 @@ static int check(const struct check_values *o, const char *message_file, struct 
 		judge_read_file(message_file, LIMIT_MESSAGE_BYTES, setup->arena, &message, &err) < 0)
 		return judge_fail("check", "%s", err.text);
 	rc = judge_set_up("check", o->conf, setup);
+	if (rc == COMMAND_OK)
+		rc = judge_confine("check");
 	if (rc)
 		return rc;
 	if (!o->wire)

@@ -3,7 +3,8 @@
  * replay, learn, eval. `gatepost NAME …` starts this program as `judge NAME …`.
  *
  * A command is one file here, whose struct command stands in main.c's table. It opens
- * all that it needs, and only then takes mail apart.
+ * all that it needs, calls judge_confine(), and only then takes mail
+ * apart.
  */
 #ifndef GATEWAY_JUDGE_JUDGE_H
 #define GATEWAY_JUDGE_JUDGE_H
@@ -33,6 +34,9 @@ struct judge_setup {
 };
 /* 0, or an exit code after the errors were shown. */
 int judge_set_up(const char *command, const char *conf_file, struct judge_setup *setup);
+
+/* No files, no sockets from here on. COMMAND_OK, or an exit code after it was told. */
+int judge_confine(const char *command);
 
 /*
  * Answers needs: DNS from the zone, or all TIMEOUT without one; EICAR's signature is the only one

@@ -143,6 +143,8 @@ static int replay(const struct replay_values *o, int argc, char **argv, struct j
 	}
 	rc = judge_set_up("replay", o->conf, setup);
 	if (rc == COMMAND_OK)
+		rc = judge_confine("replay");
+	if (rc == COMMAND_OK)
 		rc = evaluate_again(setup, &facts, zone, argc > 2, message, recorded);
 	json_decref(recorded);
 	return rc;
