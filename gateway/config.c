@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
+#include "core/mail/mail.h"
 #include "rules/policy.h"
 
 #define FORWARDERS_MAX 16
@@ -370,7 +371,10 @@ static void read_domain(struct conf *conf, const struct conf_section *s, struct 
 	struct policy ignored;
 	conf_read2(conf, s, domain_rows, d, policy_options, &ignored);
 	conf_allow(conf, s, no_sections);
-	d->name = arena_lower(conf_arena(conf), str_c(conf_title(s))).p;
+	struct str name;
+	if (mail_domain_canonical(conf_arena(conf), str_c(conf_title(s)), &name) != 0)
+		name = STR("");
+	d->name = arena_cstr(conf_arena(conf), name);
 	if (!is_domain(d->name))
 		conf_error(conf, s, NULL, "the title of a domain section is a domain, as "
 			"domain \"example.net\"");
