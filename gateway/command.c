@@ -280,15 +280,15 @@ void command_man(const char *program, const struct command *command, struct buf 
 	man_exit_status(out);
 }
 
-static void list_commands(const struct command *commands, const char *group, struct buf *out)
+static void list_commands(const struct command *const *commands, const char *group, struct buf *out)
 {
 	size_t n = strlen(group);
-	for (const struct command *c = commands; c->name; c++)
-		if (!c->hidden && strncmp(c->name, group, n) == 0)
-			buf_printf(out, "  %-22s %s\n", c->name, c->summary);
+	for (; *commands; commands++)
+		if (!(*commands)->hidden && strncmp((*commands)->name, group, n) == 0)
+			buf_printf(out, "  %-22s %s\n", (*commands)->name, (*commands)->summary);
 }
 
-static void help_all(const char *program, const char *purpose, const struct command *commands,
+static void help_all(const char *program, const char *purpose, const struct command *const *commands,
 	const char *group, struct buf *out)
 {
 	buf_printf(out, "usage: %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s %s.\n\n", program, program,
@@ -297,17 +297,17 @@ static void help_all(const char *program, const char *purpose, const struct comm
 	buf_printf(out, "\n%s COMMAND --help says more.\n", program);
 }
 
-static void man_all(const char *program, const char *purpose, const struct command *commands,
+static void man_all(const char *program, const char *purpose, const struct command *const *commands,
 	struct buf *out)
 {
 	man_head(program, "", purpose, out);
 	buf_printf(out, ".Sh SYNOPSIS\n.Nm %s\n.Ar COMMAND\n.Op Ar OPTIONS\n.Op Ar ARGUMENTS\n"
 		".Sh DESCRIPTION\n.Bl -tag -width Ds\n", program);
-	for (const struct command *c = commands; c->name; c++) {
-		if (c->hidden)
+	for (; *commands; commands++) {
+		if ((*commands)->hidden)
 			continue;
-		buf_printf(out, ".It Cm %s\n", c->name);
-		man_line(c->summary, out);
+		buf_printf(out, ".It Cm %s\n", (*commands)->name);
+		man_line((*commands)->summary, out);
 	}
 	buf_c(out, ".El\n");
 	man_exit_status(out);
@@ -335,26 +335,26 @@ static int match(const struct command *command, int argc, char **argv)
 	return n;
 }
 
-static const struct command *find(const struct command *commands, int argc, char **argv,
+static const struct command *find(const struct command *const *commands, int argc, char **argv,
 	int *words_r)
 {
-	for (const struct command *c = commands; c->name; c++)
-		if ((*words_r = match(c, argc, argv)))
-			return c;
+	for (; *commands; commands++)
+		if ((*words_r = match(*commands, argc, argv)))
+			return *commands;
 	return NULL;
 }
 
 /* The first word of two-word names: "quarantine". */
-static bool is_group(const struct command *commands, const char *word)
+static bool is_group(const struct command *const *commands, const char *word)
 {
 	size_t n = strlen(word);
-	for (const struct command *c = commands; c->name; c++)
-		if (strncmp(c->name, word, n) == 0 && c->name[n] == ' ')
+	for (; *commands; commands++)
+		if (strncmp((*commands)->name, word, n) == 0 && (*commands)->name[n] == ' ')
 			return true;
 	return false;
 }
 
-static int unknown_command(const char *program, const struct command *commands, int argc,
+static int unknown_command(const char *program, const struct command *const *commands, int argc,
 	char **argv)
 {
 	const char *names[NAMES_MAX + 1];
@@ -362,9 +362,9 @@ static int unknown_command(const char *program, const struct command *commands, 
 	size_t n = 0;
 	bool two = argc > 1 && is_group(commands, argv[0]) && argv[1][0] != '-';
 	snprintf(typed, sizeof(typed), "%s%s%s", argv[0], two ? " " : "", two ? argv[1] : "");
-	for (const struct command *c = commands; c->name && n < NAMES_MAX; c++)
-		if (!c->hidden)
-			names[n++] = c->name;
+	for (; *commands && n < NAMES_MAX; commands++)
+		if (!(*commands)->hidden)
+			names[n++] = (*commands)->name;
 	names[n] = NULL;
 	const char *nearest = option_nearest(typed, names);
 	if (nearest)
@@ -424,7 +424,7 @@ static int run(const char *program, const struct command *command, int argc, cha
 	return code;
 }
 
-static int print_man(const char *program, const char *purpose, const struct command *commands,
+static int print_man(const char *program, const char *purpose, const struct command *const *commands,
 	int argc, char **argv)
 {
 	struct buf out = BUF_INIT;
@@ -442,7 +442,7 @@ static int print_man(const char *program, const char *purpose, const struct comm
 	return print(&out);
 }
 
-int command_main(const char *program, const char *purpose, const struct command *commands,
+int command_main(const char *program, const char *purpose, const struct command *const *commands,
 	int argc, char **argv)
 {
 	struct buf out = BUF_INIT;

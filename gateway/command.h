@@ -12,11 +12,10 @@
  *			"At most this many."),
  *		COMMAND_OPTIONS_END,
  *	};
- *	static const struct command commands[] = {
- *		{ "quarantine list", "Lists what is held.", .options = list_options,
- *			.size = sizeof(struct list_values), .run = list },
- *		{ NULL },
- *	};
+ *	const struct command cli_list = { "quarantine list", "Lists what is held.",
+ *		.options = list_options, .size = sizeof(struct list_values), .run = list };
+ *
+ *	static const struct command *const commands[] = { &cli_list, NULL };
  *	return command_main("gatepost", "judges mail", commands, argc, argv);
  *
  * Names may have two words. Options stand as --name VALUE, --name=VALUE, -n VALUE
@@ -59,8 +58,8 @@ struct command {
 };
 
 /* Finds the command, parses, runs; prints help, manual, version and usage errors. */
-int command_main(const char *program, const char *purpose, const struct command *commands,
-	int argc, char **argv);
+int command_main(const char *program, const char *purpose,
+	const struct command *const *commands, int argc, char **argv);
 /* Reads argv (without program and command name) into values; arguments are moved to the
  * front of argv. Their number, or -1 with err. Strings point into argv. */
 int command_parse(const struct command *command, void *values, int argc, char **argv,

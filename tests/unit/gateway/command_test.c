@@ -32,15 +32,13 @@ static int note(const struct command *command, const void *values, int argc, cha
 	return COMMAND_OK;
 }
 
-static const struct command commands[] = {
-	{ "show", "Shows.", "[FILE]", 0, 1, .options = options, .size = sizeof(struct values),
-		.run = note },
-	{ "box list", "Lists.", NULL, 0, 0, .options = options, .size = sizeof(struct values),
-		.run = note },
-	{ "box drop", "Drops.", "ID...", 1, -1, .options = options, .size = sizeof(struct values),
-		.run = note },
-	{ NULL },
-};
+static const struct command show = { "show", "Shows.", "[FILE]", 0, 1, .options = options,
+	.size = sizeof(struct values), .run = note };
+static const struct command box_list = { "box list", "Lists.", .options = options,
+	.size = sizeof(struct values), .run = note };
+static const struct command box_drop = { "box drop", "Drops.", "ID...", 1, -1, .options = options,
+	.size = sizeof(struct values), .run = note };
+static const struct command *const commands[] = { &show, &box_list, &box_drop, NULL };
 
 /* Splits at blanks; the words stay where they are. */
 static int split(char *line, char **argv)
@@ -82,7 +80,7 @@ static void test_parse(void **state)
 		struct err err;
 		snprintf(line, sizeof(line), "%s", table[i].line);
 		int argc = split(line, argv);
-		assert_int_equal(command_parse(&commands[0], &v, argc, argv, &err), table[i].args);
+		assert_int_equal(command_parse(&show, &v, argc, argv, &err), table[i].args);
 		assert_int_equal(v.json, table[i].json);
 		assert_int_equal(v.limit, table[i].limit);
 		assert_string_equal(v.file, table[i].file);
@@ -113,7 +111,7 @@ static void test_usage_errors(void **state)
 		struct err err;
 		snprintf(line, sizeof(line), "%s", table[i].line);
 		int argc = split(line, argv);
-		assert_int_equal(command_parse(&commands[0], &v, argc, argv, &err), -1);
+		assert_int_equal(command_parse(&show, &v, argc, argv, &err), -1);
 		assert_string_equal(err.text, table[i].error);
 	}
 }
@@ -149,8 +147,8 @@ static void test_dispatch(void **state)
 static void test_help_names_all(void **state)
 {
 	struct buf help = BUF_INIT, man = BUF_INIT;
-	command_help("p", &commands[2], &help);
-	command_man("p", &commands[2], &man);
+	command_help("p", &box_drop, &help);
+	command_man("p", &box_drop, &man);
 	buf_char(&help, '\0');
 	buf_char(&man, '\0');
 	assert_non_null(strstr(help.p, "usage: p box drop [OPTIONS] ID...\n"));

@@ -1,0 +1,35 @@
+/* gatepost: the one command that people see. */
+#include "gateway/cli/cli.h"
+
+/* These parse their own command lines: only they know their options. */
+static const struct command exec_run = { "run", "Runs the gateway in the foreground.",
+	.program = "supervisor" };
+static const struct command exec_check = { "check", "Judges one message, or an envelope alone.",
+	.program = "judge" };
+static const struct command exec_learn = { "learn", "Teaches the classifier: spam or ham.",
+	.program = "judge" };
+static const struct command exec_eval = { "eval", "Measures the classifier over a corpus.",
+	.program = "judge" };
+static const struct command exec_replay = { "replay", "Judges recorded facts anew; shows what changes.",
+	.program = "judge" };
+static const struct command exec_config_check = { "config check", "Checks the configuration.",
+	.program = "judge" };
+static const struct command exec_config_dump = { "config dump", "Prints every value and its origin.",
+	.program = "judge" };
+static const struct command exec_config_sample = { "config sample", "Prints a file with all options.",
+	.program = "judge" };
+static const struct command exec_sink = { "sink", "A mailbox server for tests: SMTP and LMTP to Maildir.",
+	.program = "sink" };
+
+static const struct command *const commands[] = {
+	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_config_check,
+	&exec_config_dump, &exec_config_sample,
+	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
+	&cli_quarantine_learn, &cli_report_list, &cli_status, &cli_setup, &exec_sink, &cli_demo,
+	&cli_demo_dns, NULL,
+};
+
+int main(int argc, char **argv)
+{
+	return command_main("gatepost", "judges mail before it is taken", commands, argc, argv);
+}
