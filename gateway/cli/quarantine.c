@@ -61,9 +61,18 @@ static json_t *found_json(const struct store_found *found)
 	return json ? json : json_null();
 }
 
+/* The same form as the admin API's list. */
 static bool add_found(void *context, const struct store_found *found)
 {
-	json_array_append_new(context, found_json(found));
+	static const char *const keys[] = { "id", "time", "mail_from", "from", "subject", "rcpt_to",
+		"score", "reason", "virus", "size" };
+	json_t *all = found_json(found), *entry = json_object_get(all, "entry"), *row = json_object();
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		json_object_set(row, keys[i], json_object_get(entry, keys[i]));
+	json_object_set(row, "state", json_object_get(all, "state"));
+	json_object_set(row, "label", json_object_get(all, "label"));
+	json_array_append_new(context, row);
+	json_decref(all);
 	return true;
 }
 
@@ -156,9 +165,8 @@ static int ask(const char *state_dir, const char *path, json_t **json_r, struct 
 
 /* ---- list ---- */
 
-static void print_row(struct buf *out, const json_t *found)
+static void print_row(struct buf *out, const json_t *entry)
 {
-	const json_t *entry = json_object_get(found, "entry");
 	const json_t *rcpt_to = json_object_get(entry, "rcpt_to");
 	struct buf to = BUF_INIT;
 	const char *first = json_string_value(json_array_get(rcpt_to, 0));
@@ -170,7 +178,7 @@ static void print_row(struct buf *out, const json_t *found)
 	buf_c(out, "  ");
 	cli_time(out, json_integer_value(json_object_get(entry, "time")));
 	buf_printf(out, "  %6.1f  ", json_number_value(json_object_get(entry, "score")));
-	cli_cell(out, cli_text(found, "state"), 9);
+	cli_cell(out, cli_text(entry, "state"), 9);
 	buf_c(out, "  ");
 	cli_cell(out, *cli_text(entry, "mail_from") ? cli_text(entry, "mail_from") : "<>", 28);
 	buf_c(out, "  ");
@@ -427,9 +435,8 @@ static int learn(const struct command *command, const void *values, int argc, ch
 		fprintf(stderr, "gatepost quarantine learn: \"%s\" is neither spam nor ham\n", argv[0]);
 		return COMMAND_USAGE;
 	}
-	return order(values, "learn", is_spam ? "is learned as spam" : "is learned as ham",
-		is_spam ? STR("{\"label\": \"spam\"}") : STR("{\"label\": \"ham\"}"), argc - 1,
-		argv + 1);
+	return order(values, is_spam ? "learn?label=spam" : "learn?label=ham",
+		is_spam ? "is learned as spam" : "is learned as ham", STR("{}"), argc - 1, argv + 1);
 }
 
 const struct command cli_quarantine_release = {

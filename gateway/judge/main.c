@@ -2,11 +2,11 @@
 
 int main(int argc, char **argv)
 {
-	const struct command commands[] = {
-		check_command,
-		replay_command,
-		config_check_command,
-		{ NULL },
+	static const struct command *const commands[] = {
+		&check_command,
+		&replay_command,
+		&config_check_command,
+		NULL,
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--list-filters") == 0)

@@ -1,0 +1,224 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "gateway/config.h"
+
+#define FIRST "hostname = \"mx.example.net\"\n"
+#define DOMAIN "domain \"example.net\" { backend = \"smtp://10.0.0.5\" }\n"
+
+static struct arena *arena;
+static struct conf *conf;
+
+static int setup(void **state)
+{
+	arena = arena_new(16 << 20);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	arena_free(&arena);
+	return 0;
+}
+
+static struct config *read_text(const char *text)
+{
+	return config_read(str_c(text), "t.conf", arena, &conf);
+}
+
+static struct config *read_clean(const char *text)
+{
+	struct config *config = read_text(text);
+	for (size_t i = 0; i < conf_errors(conf)->n; i++)
+		print_error("%s\n", conf_errors(conf)->v[i]);
+	assert_int_equal(conf_errors(conf)->n, 0);
+	return config;
+}
+
+static void test_first_ten_lines(void **state)
+{
+	const struct config *c = read_clean(
+		"hostname  = \"mx.example.net\"\n"
+		"state_dir = \"/var/lib/gatepost/\"\n"
+		"listen \"0.0.0.0:25\" { tls_certificate = \"/c.pem\"  tls_key = \"/k.pem\" }\n"
+		"listen \"127.0.0.1:2525\" { proxy_protocol_from = { \"127.0.0.1\" \"10.0.0.0/8\" } }\n"
+		"domain \"example.net\" { backend = { \"smtp://10.0.0.5:25\" } }\n"
+		"domain \"example.org\" { backend = { \"lmtp://10.0.0.6:24\" }  quarantine_score = 6 }\n"
+		"dns    { forward = { \"127.0.0.1@5353\" } }\n"
+		"policy { tag_score = 5  quarantine_score = 8  reject_score = 15 }\n"
+		"filter \"clamav\" { enabled = false }\n"
+		"admin  { listen = \"127.0.0.1:8025\"  token_file = \"/etc/gatepost/admin.token\" }\n");
+	assert_string_equal(c->hostname, "mx.example.net");
+	assert_string_equal(c->state_dir, "/var/lib/gatepost");
+	assert_string_equal(config_path(c, arena, "x"), "/var/lib/gatepost/x");
+	assert_int_equal(c->listener_count, 2);
+	assert_string_equal(c->listeners[0].tls_key, "/k.pem");
+	assert_int_equal(c->listeners[1].address.port, 2525);
+	assert_int_equal(c->listeners[1].proxy_net_count, 2);
+	assert_int_equal(c->listeners[1].proxy_nets[1].bits, 8);
+	assert_int_equal(c->domain_count, 2);
+	assert_int_equal(c->domains[1].backends[0].kind, BACKEND_LMTP);
+	assert_int_equal(c->dns.forwarders[0].port, 5353);
+	assert_false(c->dns.dnssec);
+	assert_true(c->admin.enabled);
+	assert_int_equal(c->admin.address.port, 8025);
+}
+
+static void test_smallest(void **state)
+{
+	const struct config *c = read_clean(FIRST DOMAIN);
+	assert_int_equal(c->listener_count, 2);
+	assert_int_equal(c->listeners[0].address.ip.family, IP_V6);
+	assert_int_equal(c->listeners[1].address.port, 25);
+	assert_true(c->listeners[1].optional);
+	assert_false(c->admin.enabled);
+	assert_true(c->dns.dnssec);
+	assert_int_equal(c->limits.message_size, 25 << 20);
+	assert_true(c->fronts >= 1);
+	assert_string_equal(c->state_dir, "/var/lib/gatepost");
+}
+
+static void test_backends(void **state)
+{
+	static const struct {
+		const char *text;
+		enum config_backend_kind kind;
+		const char *host;
+		uint16_t port;
+	} table[] = {
+		{ "smtp://10.0.0.5:2525", BACKEND_SMTP, "10.0.0.5", 2525 },
+		{ "smtp://mail.example.net", BACKEND_SMTP, "mail.example.net", 25 },
+		{ "smtp://[2001:db8::1]:26", BACKEND_SMTP, "2001:db8::1", 26 },
+		{ "smtp://[2001:db8::1]", BACKEND_SMTP, "2001:db8::1", 25 },
+		{ "LMTP://localhost", BACKEND_LMTP, "localhost", 24 },
+		{ "lmtp:/run/dovecot/lmtp", BACKEND_LMTP_UNIX, "", 0 },
+	};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const struct config *c = read_clean(arena_printf(arena,
+			FIRST "domain \"a.example\" { backend = \"%s\" }", table[i].text).p);
+		const struct config_backend *b = &c->domains[0].backends[0];
+		assert_int_equal(b->kind, table[i].kind);
+		assert_string_equal(b->host, table[i].host);
+		assert_int_equal(b->port, table[i].port);
+		assert_string_equal(b->text, table[i].text);
+	}
+}
+
+static void test_shared_backends(void **state)
+{
+	const struct config *c = read_clean(FIRST
+		"domain \"a.example\" { backend = { \"smtp://h:1\" \"smtp://h:2\" } }"
+		"domain \"B.example\" { backend = { \"smtp://h:2\" \"smtp://h:3\" } }");
+	assert_int_equal(c->backend_count, 3);
+	assert_int_equal(c->domains[0].backends[1].index, c->domains[1].backends[0].index);
+	assert_int_equal(c->domains[1].backends[1].index, 2);
+	assert_ptr_equal(config_find_domain(c, STR("b.EXAMPLE")), &c->domains[1]);
+	assert_null(config_find_domain(c, STR("sub.b.example")));
+	assert_null(config_find_domain(c, STR("")));
+}
+
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *text, *error; /* the first one */
+	} table[] = {
+		{ DOMAIN, "t.conf:1:1: hostname is missing: " },
+		{ FIRST, "t.conf:1:1: no domain section: " },
+		{ FIRST DOMAIN "hostnam = \"x\"",
+			"t.conf:3:1: unknown key \"hostnam\": did you mean \"hostname\"?" },
+		{ FIRST DOMAIN "listne \"127.0.0.1:25\" { }",
+			"t.conf:3:1: unknown section \"listne\": did you mean \"listen\"?" },
+		{ FIRST DOMAIN "listen \"25\" { }", "t.conf:3:1: the title of a listen section is" },
+		{ FIRST DOMAIN "listen \"1.2.3.4:70000\" { }", "t.conf:3:1: the title of a listen" },
+		{ FIRST DOMAIN "listen \"1.2.3.4:25\" { tls_key = \"k\" }",
+			"t.conf:3:33: tls_certificate and tls_key belong together" },
+		{ FIRST DOMAIN "listen \"1.2.3.4:25\" { proxy_protocol_from = \"10.0.0.1/8\" }",
+			"t.conf:3:45: proxy_protocol_from: " },
+		{ FIRST "domain \"x y\" { backend = \"smtp://h\" }", "t.conf:2:1: the title of a domain" },
+		{ FIRST "domain \"x.example\" { }", "t.conf:2:1: backend is missing: " },
+		{ FIRST "domain \"x.example\" { backend = { } }", "t.conf:2:32: backend names no" },
+		{ FIRST "domain \"x.example\" { backend = \"h:25\" }",
+			"t.conf:2:32: backend \"h:25\" is none of smtp://host:port" },
+		{ FIRST "domain \"x.example\" { backend = \"smtp://h:0\" }", "t.conf:2:32: backend" },
+		{ FIRST DOMAIN "domain \"EXAMPLE.net\" { backend = \"smtp://h\" }",
+			"t.conf:3:1: domain \"example.net\" stands twice" },
+		{ FIRST "domain \"x.example\" { backend = \"smtp://h\" tag_scor = 5 }",
+			"t.conf:2:43: unknown key \"tag_scor\": did you mean \"tag_score\"?" },
+		{ FIRST DOMAIN "dns { forward = \"localhost\" }", "t.conf:3:17: forward \"localhost\"" },
+		{ FIRST DOMAIN "dns \"x\" { }", "t.conf:3:1: section \"dns\" has no title" },
+		{ FIRST DOMAIN "limits { message_size = 5GB }", "t.conf:3:25: message_size must lie" },
+		{ FIRST DOMAIN "admin { listen = \"here\" }", "t.conf:3:18: listen is an address" },
+		{ "hostname = \"mx example\"" DOMAIN, "t.conf:1:12: hostname \"mx example\"" },
+		{ FIRST DOMAIN "state_dir = \"here\"", "t.conf:3:13: state_dir must be a full path" },
+		{ FIRST DOMAIN "dns { inner { } }", "t.conf:3:7: unknown section \"inner\" in \"dns\"" },
+	};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		read_text(table[i].text);
+		assert_true(conf_errors(conf)->n > 0);
+		if (strncmp(conf_errors(conf)->v[0], table[i].error, strlen(table[i].error)) != 0)
+			fail_msg("%s\n%s", conf_errors(conf)->v[0], table[i].error);
+	}
+}
+
+static void test_all_errors_at_once(void **state)
+{
+	read_text("hostname = \"a b\"\nlimits { recipients = 0 }\ndns { timeout = 1 }\nx = 1");
+	assert_int_equal(conf_errors(conf)->n, 5);
+	assert_non_null(strstr(conf_errors(conf)->v[4], "t.conf:4:1: unknown key \"x\""));
+}
+
+static void test_dump_reads_back(void **state)
+{
+	struct buf first = BUF_INIT, second = BUF_INIT;
+	struct config *c = read_clean(FIRST DOMAIN "fronts = 3 admin { }"
+		"listen \"[::1]:0\" { tls = off } limits { command_timeout = \"90s\" }");
+	config_dump(conf, c, &first);
+	buf_char(&first, '\0');
+	assert_non_null(strstr(first.p, "command_timeout = 90s   # t.conf:3\n"));
+	assert_non_null(strstr(first.p, "data_timeout = 3min   # default\n"));
+	c = read_clean(first.p);
+	assert_int_equal(c->fronts, 3);
+	assert_int_equal(c->listeners[0].tls, CONFIG_TLS_OFF);
+	config_dump(conf, c, &second);
+	assert_true(second.n > 0);
+	buf_free(&first);
+	buf_free(&second);
+}
+
+static void test_load(void **state)
+{
+	struct err err;
+	struct str text;
+	char path[] = "/tmp/gatepost-config-XXXXXX";
+	int fd = mkstemp(path);
+	assert_int_equal(write(fd, "abc", 3), 3);
+	close(fd);
+	assert_int_equal(config_load(path, arena, &text, &err), 0);
+	assert_true(str_eq_c(text, "abc"));
+	unlink(path);
+	assert_int_equal(config_load(path, arena, &text, &err), -1);
+	assert_non_null(strstr(err.text, "No such file"));
+	assert_int_equal(config_load("/tmp", arena, &text, &err), -1);
+	assert_string_equal(err.text, "/tmp is no regular file");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_first_ten_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_smallest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_backends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shared_backends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_errors_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dump_reads_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_load, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
