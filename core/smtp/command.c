@@ -488,7 +488,7 @@ static enum command_error parse_arguments(struct str rest, unsigned offered, str
 	return COMMAND_OK;
 }
 
-enum command_error command_parse(struct str line, unsigned offered, struct command *cmd_r)
+enum command_error command_read(struct str line, unsigned offered, struct command *cmd_r)
 {
 	struct str rest = line, name;
 

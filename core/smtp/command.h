@@ -1,14 +1,14 @@
 /*
  * command: what a client may say, in RFC 5321's grammar.
  *
- * command_parse() takes one line from the line reader and fills a struct that
+ * command_read() takes one line from the line reader and fills a struct that
  * points into it: nothing is allocated or changed. Paths follow the grammar to
  * the letter: what is no Mailbox is refused, so that all who look at an address
  * later see the same local part and the same domain. A source route is
  * recognised and left out (RFC 5321 appendix C).
  *
  *	struct command cmd;
- *	enum command_error e = command_parse(line, COMMAND_SIZE | COMMAND_8BITMIME, &cmd);
+ *	enum command_error e = command_read(line, COMMAND_SIZE | COMMAND_8BITMIME, &cmd);
  *	if (e)
  *		reply_line(out, command_error_reply(e));
  */
@@ -88,7 +88,7 @@ struct command {
 	bool last;		  /* BDAT … LAST */
 };
 
-enum command_error command_parse(struct str line, unsigned offered, struct command *cmd_r);
+enum command_error command_read(struct str line, unsigned offered, struct command *cmd_r);
 /* The reply, "501 5.1.7 ...", without line end. */
 const char *command_error_reply(enum command_error error);
 const char *command_verb_name(enum command_verb verb);
