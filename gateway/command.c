@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #define OPTION_COLUMN 26
+#define HELP_WIDTH    80
 #define NAMES_MAX     64
 #define WORDS_MAX     128
 
@@ -177,14 +178,42 @@ static void help_option(const struct command_option *o, struct buf *out)
 	buf_char(out, '\n');
 }
 
+/* Filled to the width of a terminal; line feeds stay. */
+static void help_text(const char *text, struct buf *out)
+{
+	size_t column = 0;
+	while (*text) {
+		size_t n = strcspn(text, " \n");
+		if (column && column + 1 + n > HELP_WIDTH) {
+			buf_char(out, '\n');
+			column = 0;
+		} else if (column) {
+			buf_char(out, ' ');
+			column++;
+		}
+		buf_add(out, text, n);
+		column += n;
+		text += n;
+		if (*text == '\n') {
+			buf_char(out, '\n');
+			column = 0;
+		}
+		if (*text)
+			text++;
+	}
+	buf_char(out, '\n');
+}
+
 void command_help(const char *program, const struct command *command, struct buf *out)
 {
 	const struct command_option *o = options_of(command);
 	buf_printf(out, "usage: %s %s%s%s%s\n\n%s\n", program, command->name,
 		is_end(o) ? "" : " [OPTIONS]", command->arguments ? " " : "",
 		command->arguments ? command->arguments : "", command->summary);
-	if (command->description)
-		buf_printf(out, "\n%s\n", command->description);
+	if (command->description) {
+		buf_c(out, "\n");
+		help_text(command->description, out);
+	}
 	buf_c(out, "\n");
 	for (; !is_end(o); o++)
 		help_option(o, out);
@@ -383,8 +412,8 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
-/* argv[0] is the command's first word. */
-static int run_program(const struct command *command, int argc, char **argv, bool man)
+/* argv[0] is the command's first word of `words`. */
+static int run_program(const struct command *command, int words, int argc, char **argv, bool man)
 {
 	const char **args = calloc((size_t)argc + 3, sizeof(*args));
 	int n = 0, code;
@@ -393,7 +422,7 @@ static int run_program(const struct command *command, int argc, char **argv, boo
 	args[n++] = command->program;
 	if (man)
 		args[n++] = "--man";
-	for (int i = 0; i < argc; i++)
+	for (int i = command->is_one_of_several ? 0 : words; i < argc; i++)
 		args[n++] = argv[i];
 	code = command_exec(command->program, (char *const *)args);
 	free(args);
@@ -437,7 +466,7 @@ static int print_man(const char *program, const char *purpose, const struct comm
 	if (!c)
 		return unknown_command(program, commands, argc, argv);
 	if (c->program)
-		return run_program(c, words, argv, true);
+		return run_program(c, words, words, argv, true);
 	command_man(program, c, &out);
 	return print(&out);
 }
@@ -465,7 +494,7 @@ int command_main(const char *program, const char *purpose, const struct command 
 		return print_man(program, purpose, commands, argc - 1, argv + 1);
 	const struct command *c = find(commands, argc, argv, &words);
 	if (c && c->program)
-		return run_program(c, argc, argv, false);
+		return run_program(c, words, argc, argv, false);
 	if (c)
 		return run(program, c, argc - words, argv + words);
 	if (is_group(commands, argv[0]) && (argc == 1 || wants_help(argc, argv))) {

@@ -52,9 +52,10 @@ struct command {
 	bool hidden; /* not listed */
 	/* Returns the exit code. values is zeroed, then filled in; args are argc strings. */
 	int (*run)(const struct command *command, const void *values, int argc, char **argv);
-	/* Instead of run and options: this program of libexec gets the command's name and
-	 * all arguments, --help and --man too. */
+	/* Instead of run and options: this program of libexec gets all arguments, --help and
+	 * --man too, and before them the command's name if it has several. */
 	const char *program;
+	bool is_one_of_several;
 };
 
 /* Finds the command, parses, runs; prints help, manual, version and usage errors. */
