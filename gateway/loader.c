@@ -198,6 +198,13 @@ static int take(struct loader *loader, struct ipc_packet *packet, struct arena *
 	}
 }
 
+static int ask_for_reload(struct err *err)
+{
+	struct ipc_packet packet = { .type = CTL_RELOAD };
+
+	return ipc_send(ROLE_FD_CONTROL, &packet, err);
+}
+
 /* 1: go on; 0: the end; -1: failed. */
 static int turn(struct loader *loader, struct ipc_store *store, struct err *err)
 {
@@ -207,8 +214,11 @@ static int turn(struct loader *loader, struct ipc_store *store, struct err *err)
 	};
 	struct ipc_packet packet;
 
-	if (poll(fds, 2, -1) < 0)
+	int ready = poll(fds, 2, loader->def->tick != NULL ? (int)loader->def->tick_ms : -1);
+	if (ready < 0)
 		return errno == EINTR ? 1 : err_sys(err, "poll");
+	if (ready == 0 && !loader->is_draining && loader->def->tick(&loader->self))
+		return ask_for_reload(err) < 0 ? -1 : 1;
 	if (fds[1].revents != 0 && reap(loader, err) != 0)
 		return -1;
 	if (fds[0].revents != 0) {

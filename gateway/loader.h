@@ -41,6 +41,10 @@ struct loader_def {
 	int (*work)(struct loader_child *child, struct ipc_packet *request, struct err *err);
 	/* What the numbers in the running word mean: number i + 1 is names()[i]. May be NULL. */
 	const char *const *(*names)(size_t *count_r);
+	/* Called about every tick_ms in the loader: true asks the supervisor to reload, since what
+	 * was loaded is out of date. May be NULL. */
+	bool (*tick)(struct role_self *self);
+	int64_t tick_ms;
 	size_t memory_bytes; /* of a child beyond what the loader has; 0: no limit */
 };
 
