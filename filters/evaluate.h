@@ -52,7 +52,7 @@ struct filter_common {
 	int on_error;	 /* enum filter_on_error */
 };
 #define FILTER_COMMON_ROWS 4
-void filter_common_options(const struct filter *filter, struct option rows_r[FILTER_COMMON_ROWS]);
+void engine_common_options(const struct filter *filter, struct option rows_r[FILTER_COMMON_ROWS]);
 
 /* The registry, from filters.def; a NULL stands behind the last one. */
 extern const struct filter *const filters[];

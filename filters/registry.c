@@ -20,31 +20,3 @@ const struct filter *filter_find(const char *name)
 			return filters[i];
 	return NULL;
 }
-
-void filter_common_options(const struct filter *filter, struct option rows_r[FILTER_COMMON_ROWS])
-{
-	static const char *const on_error[] = { "ignore", "tempfail", "quarantine", NULL };
-
-	rows_r[0] = (struct option){
-		.name = "enabled", .type = OPTION_BOOL,
-		.offset = offsetof(struct filter_common, enabled),
-		.def = filter->disabled_by_default ? "false" : "true",
-		.help = "Whether the filter runs at all.",
-	};
-	rows_r[1] = (struct option){
-		.name = "timeout", .type = OPTION_TIME,
-		.offset = offsetof(struct filter_common, timeout),
-		.def = filter->default_timeout ? filter->default_timeout : "20s",
-		.min = 1, .max = 10 * 60 * 1000,
-		.help = "How long the filter may wait for answers from outside.",
-	};
-	rows_r[2] = (struct option){
-		.name = "on_error", .type = OPTION_ENUM,
-		.offset = offsetof(struct filter_common, on_error),
-		.def = filter->default_on_error ? filter->default_on_error : "ignore",
-		.choices = on_error,
-		.help = "What becomes of a message that the filter cannot judge: ignore (go on "
-			"without it), tempfail (the sender tries again) or quarantine.",
-	};
-	rows_r[3] = (struct option)OPTION_ROWS_END;
-}
