@@ -311,7 +311,8 @@ struct str mail_charset_to_utf8(struct mail *m, struct str octets, struct str ch
 		return str_is_utf8(octets) ? octets :
 					     repair(m, str_sub(octets, 0, LIMIT_CHARSET_BYTES));
 	case KIND_ASCII:
-		mail_note_if(m, row < CHARSET_COUNT, MAIL_CHARSET_BROKEN);
+		if (row < CHARSET_COUNT && (charset.n || !str_is_utf8(octets)))
+			mail_note(m, MAIL_CHARSET_BROKEN);
 		return guess(m, octets);
 	case KIND_WINDOWS1252:
 		return from_windows1252(m, str_sub(octets, 0, LIMIT_CHARSET_BYTES));

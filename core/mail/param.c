@@ -248,8 +248,10 @@ bool mail_params_get(struct mail *m, const struct mail_params *params, const cha
 	p = find(params, name, -1, false);
 	if (p) {
 		/* RFC 2047 5 forbids encoded words here, and nearly everybody writes them. */
-		forms[n++] = mail_decode_header(m, p->value);
-		value_r->odd |= str_find(p->value, STR("=?")) < p->value.n;
+		bool encoded = str_find(p->value, STR("=?")) < p->value.n;
+		forms[n++] = encoded ? mail_decode_header(m, p->value) :
+				       mail_charset_to_utf8(m, p->value, STR(""));
+		value_r->odd |= encoded;
 	}
 	if (!n)
 		return false;
