@@ -159,7 +159,7 @@ struct tls_context *tls_server_new(const struct tls_server_options *o, struct er
 	}
 	struct tls_context *ctx = calloc(1, sizeof(*ctx));
 	assert(ctx);
-	*ctx = (struct tls_context){ .ssl = ssl, .server = true };
+	*ctx = (struct tls_context){.ssl = ssl, .server = true};
 	return ctx;
 }
 
@@ -171,8 +171,8 @@ struct tls_context *tls_client_new(const struct tls_client_options *o, struct er
 		return NULL;
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
 	if (o->verify == TLS_VERIFY_NAME) {
-		int ok = o->ca_file ? SSL_CTX_load_verify_file(ssl, o->ca_file) :
-				      SSL_CTX_set_default_verify_paths(ssl);
+		int ok = o->ca_file ? SSL_CTX_load_verify_file(ssl, o->ca_file)
+				    : SSL_CTX_set_default_verify_paths(ssl);
 		if (ok != 1) {
 			fail(err, o->ca_file ? o->ca_file : "the system's certificates");
 			SSL_CTX_free(ssl);
@@ -182,7 +182,7 @@ struct tls_context *tls_client_new(const struct tls_client_options *o, struct er
 	}
 	struct tls_context *ctx = calloc(1, sizeof(*ctx));
 	assert(ctx);
-	*ctx = (struct tls_context){ .ssl = ssl, .verify_name = o->verify == TLS_VERIFY_NAME };
+	*ctx = (struct tls_context){.ssl = ssl, .verify_name = o->verify == TLS_VERIFY_NAME};
 	return ctx;
 }
 
@@ -227,18 +227,20 @@ static int fill_certificate(X509 *cert, EVP_PKEY *key, const char *hostname)
 		hostname);
 	return ok && X509_set_version(cert, X509_VERSION_3) == 1 &&
 			       X509_gmtime_adj(X509_getm_notBefore(cert), -3600) &&
-			       X509_gmtime_adj(X509_getm_notAfter(cert), 86400L * SELF_SIGNED_DAYS) &&
+			       X509_gmtime_adj(
+				       X509_getm_notAfter(cert), 86400L * SELF_SIGNED_DAYS) &&
 			       X509_set_pubkey(cert, key) == 1 &&
-			       /* ub-common-name is 64; the name that counts is the alternative one. */
+			       /* ub-common-name is 64; the name that counts is the alternative one.
+				*/
 			       X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
 				       (const unsigned char *)hostname,
 				       strlen(hostname) > 64 ? 64 : -1, -1, 0) == 1 &&
 			       X509_set_issuer_name(cert, subject) == 1 &&
 			       !add_extension(cert, NID_subject_alt_name, name) &&
 			       !add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
-			       X509_sign(cert, key, EVP_sha256()) > 0 ?
-		       0 :
-		       -1;
+			       X509_sign(cert, key, EVP_sha256()) > 0
+		       ? 0
+		       : -1;
 }
 
 static int bio_to_str(BIO *bio, struct str *s_r)
@@ -255,13 +257,13 @@ static int bio_to_str(BIO *bio, struct str *s_r)
 	return 0;
 }
 
-int tls_self_signed_pem(const char *hostname, struct str *certificate_r, struct str *key_r,
-	struct err *err)
+int tls_self_signed_pem(
+	const char *hostname, struct str *certificate_r, struct str *key_r, struct err *err)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = X509_new();
 	BIO *cert_bio = BIO_new(BIO_s_mem()), *key_bio = BIO_new(BIO_s_mem());
-	struct str cert_pem = { 0 }, key_pem = { 0 };
+	struct str cert_pem = {0}, key_pem = {0};
 	int status = -1;
 
 	if (key && cert && cert_bio && key_bio && !fill_certificate(cert, key, hostname) &&
@@ -335,8 +337,8 @@ static void set_name(const struct tls_context *ctx, SSL *ssl, const char *name)
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	/* Without a name nothing can match, and the handshake fails. */
-	int ok = address ? X509_VERIFY_PARAM_set1_ip_asc(param, name) :
-			   X509_VERIFY_PARAM_set1_host(param, name ? name : "name.invalid", 0);
+	int ok = address ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
+			 : X509_VERIFY_PARAM_set1_host(param, name ? name : "name.invalid", 0);
 	assert(ok == 1);
 }
 

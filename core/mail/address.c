@@ -306,7 +306,7 @@ static size_t take_around(struct reader *r, struct loose *l, size_t at)
 		from = l->quoted;
 	while (to < s.n && is_loose((unsigned char)s.p[to]))
 		to++;
-	size_t name_end = from > l->display && s.p[from - 1] == '<' ? from - 1 : l->display;
+	size_t name_end = from > l->display ? from - (s.p[from - 1] == '<') : l->display;
 	add(r, loose_display(r, l->display, name_end), str_sub(s, from, at - from),
 		str_sub(s, at + 1, to - at - 1));
 	l->display = to < s.n && s.p[to] == '>' ? to + 1 : to;

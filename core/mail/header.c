@@ -139,13 +139,15 @@ void mail_header_block_line(struct mail_header_block *b, const char *line, const
 {
 	if (!b->begin)
 		b->begin = line;
-	/* A line of blanks ends the headers for some readers, and folds for others. */
-	mail_note_if(b->m, b->blank_fold, MAIL_HEADER_SPACE);
-	b->blank_fold = is_blank(line, end);
 	if (b->start && char_is_wsp(*line)) {
+		b->blank_fold = is_blank(line, end);
 		b->end = next;
 		return;
 	}
+	/* A line of blanks ends the headers for some readers. Within the folds of one header
+	 * that is common and does no harm; with another behind it, it may hide that. */
+	mail_note_if(b->m, b->blank_fold, MAIL_HEADER_SPACE);
+	b->blank_fold = false;
 	finish(b);
 	mail_note_if(b->m, char_is_wsp(*line), MAIL_HEADER_SPACE);
 	b->start = line;

@@ -14,7 +14,10 @@
  *	stream_flush(s);
  *
  * Callbacks may call anything here, stream_free() too; no callback comes after
- * that. on_end() comes once, unless the stream was freed or finished before.
+ * that. on_end() comes once, unless the stream was freed or finished before. All of
+ * them come from the loop, none from inside a call made here.
+ *
+ * The process ignores SIGPIPE.
  */
 #ifndef CORE_SMTP_STREAM_H
 #define CORE_SMTP_STREAM_H
@@ -80,7 +83,7 @@ void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 bool stream_is_paused(const struct stream *stream);
 
-/* STARTTLS. Input that lies in the buffer or comes before the handshake's first octet
+/* STARTTLS, once its line has been taken off the input. Input that lies in the buffer or comes before the handshake's first octet
  * was sent in the clear and is dropped: returns the number of octets dropped, which
  * should be 0 in an honest session (refuse it then). Output is flushed in the clear
  * first. `name` as in tls_new(). on_secure() or on_end() follows. */

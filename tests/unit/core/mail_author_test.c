@@ -147,11 +147,11 @@ static const struct syntax syntaxes[] = {
 	{ "Ann <a@b.example", false, 1, "Ann", "a", "b.example" },
 	{ "\"Ann <a@b.example>", false, 1, "\"Ann", "a", "b.example" },
 	{ "Ann <a@b.example> (x", false, 1, "Ann", "a", "b.example" },
-	{ "\"x@y.example\" z@c.example", false, 1, "\"x@y.example\"", "z", "c.example" },
+	{ "\"x@y.example\" z@c.example", false, 1, "x@y.example", "z", "c.example" },
 	{ "a@b\xff.example", false, 1, "", "a", "" },
 	{ "a@b.example;c@d.example", false, 2, "", "a", "b.example" },
 	{ "<a@b.example><c@d.example>", false, 2, "", "a", "b.example" },
-	{ "Team: a@b.example", false, 1, "", "a", "b.example" },
+	{ "Team: a@b.example", false, 1, "Team:", "a", "b.example" },
 	{ "foo\rbar <a@b.example>", false, 1, "foo\rbar", "a", "b.example" },
 };
 
