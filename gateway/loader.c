@@ -295,7 +295,8 @@ int loader_main(const struct loader_def *def, int argc, char **argv)
 		/* What children may do is what is to be proved. */
 		if (tighten(&loader, &err) != 0)
 			role_end(role_say_failed(&loader.self, &err));
-		role_end(role_probe(&loader.self));
+		result = def->probe != NULL ? def->probe(&loader.self, private.probe) : -1;
+		role_end(result >= 0 ? result : role_probe(&loader.self));
 	}
 	if (role_say_ready(&loader.self, &ready, &err) != 0)
 		role_end(1);

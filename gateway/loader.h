@@ -45,6 +45,8 @@ struct loader_def {
 	 * was loaded is out of date. May be NULL. */
 	bool (*tick)(struct role_self *self);
 	int64_t tick_ms;
+	/* More deeds for --sandbox-probe: the exit status, or -1 if it is not known. May be NULL. */
+	int (*probe)(struct role_self *self, const char *deed);
 	size_t memory_bytes; /* of a child beyond what the loader has; 0: no limit */
 };
 

@@ -37,7 +37,12 @@ static const struct command run_command = {
 
 int main(int argc, char **argv)
 {
-	static const struct command *const commands[] = { &run_command, NULL };
+	struct run_values values;
+	struct err err = { "unexpected argument" };
 
-	return command_main("gatepost", "is an SMTP security gateway", commands, argc, argv);
+	if (command_parse(&run_command, &values, argc - 1, argv + 1, &err) != 0) {
+		fprintf(stderr, "gatepost run: %s\n", err.text);
+		return COMMAND_USAGE;
+	}
+	return run(&run_command, &values, 0, NULL);
 }
