@@ -155,65 +155,72 @@ static bool skip_cfws(struct str *s)
 	return !depth;
 }
 
-/*
- * Takes the identifier off: words and quoted strings, with what may stand between them left out,
- * until something that cannot belong to it. False if a quote or comment never ends.
- */
-static bool read_id(struct str *s, char *id, size_t size, size_t *n_r)
+/* "host", "host.", "host/1", "host:25": all but a longer name is `own`. */
+static bool names(struct str id, struct str own)
 {
-	size_t n = 0;
-	bool quoted = false;
-
-	if (!skip_cfws(s))
-		return false;
-	while (s->n && n < size) {
-		char c = s->p[0];
-
-		if (c == '"') {
-			quoted = !quoted;
-		} else if (c == '\\' && quoted && s->n > 1) {
-			*s = str_skip(*s, 1);
-			id[n++] = s->p[0];
-		} else if (quoted) {
-			if (c != '\r' && c != '\n')
-				id[n++] = c;
-		} else if (c == '(' || c == '\r' || c == '\n') {
-			/* A comment or fold within, and right behind it more of the word. */
-			if (!skip_cfws(s))
-				return false;
-			if (!s->n || (!char_is_alnum(s->p[0]) && !strchr(".-_\"", s->p[0])))
-				break;
-			continue;
-		} else if (c == ';' || char_is_wsp(c)) {
-			break;
-		} else {
-			id[n++] = c;
-		}
-		*s = str_skip(*s, 1);
-	}
-	*n_r = n;
-	return !quoted;
-}
-
-bool authres_claims(struct str value, const char *hostname)
-{
-	struct str own = str_c(hostname), rest = value, id;
-	char text[512];
-	size_t n = 0;
-
-	if (!read_id(&rest, text, sizeof(text), &n))
-		return str_ifind(value, own) < value.n;
-	id = str_trim(str_from(text, n));
-	/* Encoded words have no place here (RFC 2047 5): whoever writes one means to deceive. */
-	if (str_starts(id, "=?"))
-		return true;
+	id = str_trim(id);
 	if (id.n < own.n || !str_ieq(str_sub(id, 0, own.n), own))
 		return false;
-	/* "host", "host.", "host/1", "host\0": all but a longer name is us. */
 	id = str_skip(id, own.n);
 	if (id.n && id.p[0] == '.')
 		id = str_skip(id, 1);
 	else if (id.n && id.p[0] == '-')
 		return false;
 	return !id.n || (!char_is_alnum(id.p[0]) && id.p[0] != '_');
+}
+
+enum claim { CLAIM_NO, CLAIM_YES, CLAIM_UNREADABLE };
+
+/*
+ * Reads words and quoted strings one after the other. Where blanks, folds or comments part them, what
+ * stands before may be the whole identifier (a version follows), or only a piece of it (RFC 5322's
+ * obsolete domains): both readings count.
+ */
+static enum claim read_claim(struct str s, struct str own)
+{
+	char id[512];
+	size_t n = 0;
+	bool quoted = false;
+
+	if (!skip_cfws(&s))
+		return CLAIM_UNREADABLE;
+	while (s.n && n < sizeof(id) && (quoted || s.p[0] != ';')) {
+		char c = s.p[0];
+
+		if (!quoted && (c == '(' || c == '\r' || c == '\n' || char_is_wsp(c))) {
+			if (names(str_from(id, n), own))
+				return CLAIM_YES;
+			if (!skip_cfws(&s))
+				return CLAIM_UNREADABLE;
+			continue;
+		}
+		if (c == '"') {
+			quoted = !quoted;
+		} else if (c == '\\' && quoted && s.n > 1) {
+			s = str_skip(s, 1);
+			id[n++] = s.p[0];
+		} else if (c != '\r' && c != '\n') {
+			id[n++] = c;
+		}
+		s = str_skip(s, 1);
+	}
+	if (quoted)
+		return CLAIM_UNREADABLE;
+	/* Encoded words have no place here (RFC 2047 5): whoever writes one means to deceive. */
+	return str_starts(str_from(id, n), "=?") || names(str_from(id, n), own) ? CLAIM_YES : CLAIM_NO;
+}
+
+bool authres_claims(struct str value, const char *hostname)
+{
+	struct str own = str_c(hostname);
+
+	switch (read_claim(value, own)) {
+	case CLAIM_YES:
+		return true;
+	case CLAIM_NO:
+		return false;
+	case CLAIM_UNREADABLE:
+		break;
+	}
+	return str_ifind(value, own) < value.n;
 }

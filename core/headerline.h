@@ -13,7 +13,8 @@
 /*
  * Appends "NAME: value" CRLF, folded at blanks so that lines stay within 78 octets where the
  * words allow it (RFC 5322 2.1.1, 2.2.3). Every octet outside printable ASCII becomes '?': our
- * lines must be readable to mailbox servers without SMTPUTF8. A value over 4000 octets is cut.
+ * lines must be readable to mailbox servers without SMTPUTF8. A value over 4000 octets is cut, a
+ * word over 700 broken.
  */
 void headerline_add(struct buf *out, const char *name, struct str value);
 
