@@ -133,25 +133,30 @@ static enum mail_encoding encoding_of(struct mail *m, struct str name)
 	return MAIL_UNKNOWN_ENCODING;
 }
 
-static void read_encoding(struct mail *m, struct mail_part *p)
+/* RFC 2045 6.1: one token. Comments, quotes and parameters are seen through, and noted. */
+static enum mail_encoding parse_encoding(struct mail *m, struct str value)
 {
-	const struct mail_header *h = mail_part_header(p, "Content-Transfer-Encoding", NULL);
-	p->encoding = MAIL_7BIT;
-	if (!h)
-		return;
-	/* RFC 2045 6.1: one token. Comments and parameters are seen through, and noted. */
 	struct mail_params params;
-	mail_params_parse(m->arena, h->value, &params);
+	mail_params_parse(m->arena, value, &params);
 	struct str name = params.value;
 	mail_note_if(m, params.comments || params.malformed || params.n > 0, MAIL_BAD_CTE);
 	if (name.n >= 2 && name.p[0] == '"' && name.p[name.n - 1] == '"') {
 		mail_note(m, MAIL_BAD_CTE);
 		name = str_sub(name, 1, name.n - 2);
 	}
-	p->encoding = encoding_of(m, name);
-	if (mail_part_header(p, "Content-Transfer-Encoding", h)) {
+	return encoding_of(m, name);
+}
+
+static void read_encoding(struct mail *m, struct mail_part *p)
+{
+	static const char name[] = "Content-Transfer-Encoding";
+	const struct mail_header *h = mail_part_header(p, name, NULL);
+	p->encoding = h ? parse_encoding(m, h->value) : MAIL_7BIT;
+	p->last_encoding = p->encoding;
+	while (h && (h = mail_part_header(p, name, h))) {
 		mail_note(m, MAIL_DUP_CTE);
 		mail_note(m, MAIL_BAD_CTE);
+		p->last_encoding = parse_encoding(m, h->value);
 	}
 }
 

@@ -156,15 +156,46 @@ struct str mail_decode_qp(struct arena *arena, struct str in, bool *odd_r)
 	return str_from(begin, (size_t)(out - begin));
 }
 
+/* Does the first line that is not empty hold nothing but base64? */
+static bool looks_like_base64(struct str body)
+{
+	struct str line = STR("");
+	while (!line.n && str_cut(&body, '\n', &line))
+		line = str_trim_crlf(line);
+	for (size_t i = 0; i < line.n; i++)
+		if (base64_value[(uint8_t)line.p[i]] > 63 && line.p[i] != '=')
+			return false;
+	return line.n >= 4;
+}
+
+/*
+ * Readers differ in which of several encodings they take, and in what they make of one that
+ * they do not know. Only one of them can make sense of the body, and that one is meant.
+ */
+static enum mail_encoding settle(const struct mail_part *p)
+{
+	enum mail_encoding first = p->encoding, last = p->last_encoding;
+	bool unknown = first == MAIL_UNKNOWN_ENCODING || last == MAIL_UNKNOWN_ENCODING;
+	if (first == last && !unknown)
+		return first;
+	bool base64 = first == MAIL_BASE64 || last == MAIL_BASE64;
+	if ((base64 || unknown) && looks_like_base64(p->body))
+		return MAIL_BASE64;
+	if (first == MAIL_QP || last == MAIL_QP)
+		return MAIL_QP;
+	return base64 ? MAIL_BINARY : first;
+}
+
 struct str mail_part_decoded(struct mail *m, struct mail_part *p)
 {
 	if (p->decoded_known)
 		return p->decoded;
 	bool odd = false;
-	if (p->encoding == MAIL_BASE64) {
+	enum mail_encoding encoding = settle(p);
+	if (encoding == MAIL_BASE64) {
 		p->decoded = mail_decode_base64(m->arena, p->body, &odd);
 		mail_note_if(m, odd, MAIL_BASE64_ODD);
-	} else if (p->encoding == MAIL_QP) {
+	} else if (encoding == MAIL_QP) {
 		p->decoded = mail_decode_qp(m->arena, p->body, &odd);
 		mail_note_if(m, odd, MAIL_QP_ODD);
 	} else {

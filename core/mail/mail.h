@@ -77,6 +77,7 @@ struct mail_part {
 	struct str disposition;	  /* lower case */
 	struct str content_id;
 	enum mail_encoding encoding;
+	enum mail_encoding last_encoding; /* where several are declared, else the same */
 	struct str body;	  /* raw */
 	bool is_multipart, is_message, has_children;
 	/* caches */
@@ -128,7 +129,8 @@ struct str mail_unfold(struct arena *arena, struct str value);
 /* Unfolded, and encoded words (RFC 2047) decoded to UTF-8. */
 struct str mail_decode_header(struct mail *m, struct str value);
 
-/* Transfer encoding taken off; octets. */
+/* Transfer encoding taken off; octets. Where it is unknown or declared twice, by the one that
+ * makes sense of the body. */
 struct str mail_part_decoded(struct mail *m, struct mail_part *p);
 /* Of text parts: as UTF-8, markup removed from HTML; empty for other types. At most LIMIT_TEXT_BYTES. */
 struct str mail_part_text(struct mail *m, struct mail_part *p);
