@@ -275,3 +275,50 @@ void conf_dump(struct conf *conf, const struct conf_section *section, const stru
 			buf_c(out, "   # default\n");
 	}
 }
+
+static void dump_string(const char *text, struct buf *out)
+{
+	static const struct option row = { .name = "", .type = OPTION_STRING };
+	option_format(&row, &text, out);
+}
+
+static void dump_value(const struct conf_value *value, struct buf *out)
+{
+	switch (value->kind) {
+	case CONF_WORD:
+		buf_c(out, value->text);
+		break;
+	case CONF_STRING:
+		dump_string(value->text, out);
+		break;
+	case CONF_LIST:
+		buf_c(out, "{ ");
+		for (size_t i = 0; i < value->n; i++) {
+			buf_c(out, i ? ", " : "");
+			dump_value(&value->items[i], out);
+		}
+		buf_c(out, " }");
+		break;
+	}
+}
+
+void conf_dump_raw(struct conf *conf, const struct conf_section *section, bool keys,
+	const char *indent, struct buf *out)
+{
+	for (const struct conf_key *key = keys ? section->keys : NULL; key; key = key->next) {
+		buf_printf(out, "%s%s = ", indent, key->name);
+		dump_value(&key->value, out);
+		buf_printf(out, "   # %s:%u\n", conf->file, key->place.line);
+	}
+	for (const struct conf_section *s = section->sections; s; s = s->next) {
+		const char *deeper = arena_printf(conf->arena, "%s\t", indent).p;
+		buf_printf(out, "%s%s ", indent, s->name);
+		if (*s->title) {
+			dump_string(s->title, out);
+			buf_char(out, ' ');
+		}
+		buf_c(out, "{\n");
+		conf_dump_raw(conf, s, true, deeper, out);
+		buf_printf(out, "%s}\n", indent);
+	}
+}

@@ -73,5 +73,8 @@ const struct option_strings *conf_warnings(const struct conf *conf);
 /* Appends `key = value   # FILE:LINE` (or `# default`) for each row of the section. */
 void conf_dump(struct conf *conf, const struct conf_section *section, const struct option *rows,
 	const void *values, const char *indent, struct buf *out);
+/* The same of what has no rows here: free-form keys (keys true), and sub-sections as they stand. */
+void conf_dump_raw(struct conf *conf, const struct conf_section *section, bool keys,
+	const char *indent, struct buf *out);
 
 #endif

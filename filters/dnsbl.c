@@ -53,6 +53,8 @@ struct dnsbl_conf {
 	const psl_ctx_t *psl;
 };
 
+static psl_ctx_t *suffixes; /* of the process */
+
 static const char *const kinds[] = { "client", "domain", NULL };
 static const char *const actions[] = { "forward", "tag", "quarantine", "reject", NULL };
 
@@ -321,7 +323,7 @@ static int start(void *data, const struct env *env, struct err *err)
 		conf->zones[i].finding = finding_name(&conf->zones[i], env->arena);
 	/* psl_latest(NULL) finds nothing; the distribution's file is newer than the built-in list. */
 	if (!env->offline)
-		conf->psl = psl_latest(psl_dist_filename());
+		conf->psl = suffixes = psl_latest(psl_dist_filename());
 	if (!conf->psl)
 		conf->psl = psl_builtin();
 	return 0;

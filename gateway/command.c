@@ -490,6 +490,12 @@ int command_main(const char *program, const char *purpose, const struct command 
 		buf_printf(&out, "%s %s\n", program, GATEPOST_VERSION);
 		return print(&out);
 	}
+	if (strcmp(argv[0], "--man-list") == 0) {
+		for (; *commands; commands++)
+			if (!(*commands)->hidden)
+				buf_printf(&out, "%s\n", (*commands)->name);
+		return print(&out);
+	}
 	if (strcmp(argv[0], "--man") == 0)
 		return print_man(program, purpose, commands, argc - 1, argv + 1);
 	const struct command *c = find(commands, argc, argv, &words);

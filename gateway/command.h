@@ -58,7 +58,8 @@ struct command {
 	bool is_one_of_several;
 };
 
-/* Finds the command, parses, runs; prints help, manual, version and usage errors. */
+/* Finds the command, parses, runs; prints help, manual (--man [NAME]; --man-list: those that
+ * there are), version and usage errors. */
 int command_main(const char *program, const char *purpose,
 	const struct command *const *commands, int argc, char **argv);
 /* Reads argv (without program and command name) into values; arguments are moved to the

@@ -558,6 +558,18 @@ static void dump_one(struct conf *conf, const char *name, const struct option *r
 	buf_c(out, "}\n");
 }
 
+/* Policy keys only where the section names them: the rest is the policy section's. */
+static void dump_policy(struct conf *conf, const struct conf_section *s, struct buf *out)
+{
+	struct policy policy;
+	conf_read_some(conf, s, policy_options, &policy);
+	for (const struct option *row = policy_options; row->type != OPTION_END; row++) {
+		const struct option one[] = { *row, OPTION_ROWS_END };
+		if (conf_has(s, row->name))
+			conf_dump(conf, s, one, &policy, "\t", out);
+	}
+}
+
 void config_dump(struct conf *conf, const struct config *config, struct buf *out)
 {
 	const struct conf_section *root = conf_root(conf), *s = NULL;
@@ -573,6 +585,7 @@ void config_dump(struct conf *conf, const struct config *config, struct buf *out
 		s = conf_next(root, "domain", s);
 		dump_title("domain", config->domains[i].name, out);
 		conf_dump(conf, s, domain_rows, &config->domains[i], "\t", out);
+		dump_policy(conf, s, out);
 		buf_c(out, "}\n");
 	}
 	dump_one(conf, "dns", dns_rows, &config->dns, out);
@@ -585,9 +598,9 @@ static const struct {
 	const char *head, *name, *help;
 	const struct option *rows;
 } sections[] = {
-	{ "listen \"0.0.0.0:25\"", "listen \"ADDRESS:PORT\"",
+	{ "listen \"0.0.0.0:25\"", "listen \\(dqADDRESS:PORT\\(dq",
 		"One for each address; without any, port 25 on all addresses.", listener_rows },
-	{ "domain \"example.net\"", "domain \"DOMAIN\"",
+	{ "domain \"example.net\"", "domain \\(dqDOMAIN\\(dq",
 		"For whom mail is taken. Exact: subdomains need sections of their own.", domain_rows },
 	{ "dns", "dns", "How DNS is asked.", dns_rows },
 	{ "limits", "limits", "What one client, and all of them, may take.", limits_rows },
@@ -606,7 +619,7 @@ void config_sample(struct buf *out)
 
 void config_man(struct buf *out)
 {
-	buf_c(out, ".Ss At the top level\n.Bl -tag -width Ds\n");
+	buf_c(out, ".Ss Top level\n.Bl -tag -width Ds\n");
 	option_man(global_rows, out);
 	buf_c(out, ".El\n");
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {

@@ -118,7 +118,8 @@ static void answer(const struct facts_zone *zone, struct arena *arena, const uin
 	}
 }
 
-static int serve(int fd, const struct facts_zone *zone)
+/* Until an error. */
+static void serve(int fd, const struct facts_zone *zone)
 {
 	static uint8_t packet[PACKET_MAX];
 	for (;;) {
@@ -126,8 +127,10 @@ static int serve(int fd, const struct facts_zone *zone)
 		socklen_t from_size = sizeof(from);
 		ssize_t n = recvfrom(fd, packet, sizeof(packet), 0, (struct sockaddr *)&from,
 			&from_size);
-		if (n < 0 && errno != EINTR)
-			return cli_fail("demo-dns: %s", strerror(errno));
+		if (n < 0 && errno != EINTR) {
+			cli_fail("demo-dns: %s", strerror(errno));
+			return;
+		}
 		if (n < 0)
 			continue;
 		struct arena *arena = arena_new(LIMIT_CONNECTION_MEMORY);
@@ -140,10 +143,8 @@ static int serve(int fd, const struct facts_zone *zone)
 	}
 }
 
-static int demo_dns(const struct command *command, const void *values, int argc, char **argv)
+static int run(const struct demo_dns_values *v, char **argv, struct arena *arena)
 {
-	const struct demo_dns_values *v = values;
-	struct arena *arena = arena_new(LIMIT_FACTS_BYTES);
 	struct sockaddr_storage sa;
 	struct facts_zone *zone;
 	struct facts facts;
@@ -158,9 +159,22 @@ static int demo_dns(const struct command *command, const void *values, int argc,
 		return cli_fail("demo-dns: %s", err.text);
 	socklen_t size = ip_to_sockaddr(&ip, (uint16_t)port, &sa);
 	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, size) != 0)
-		return cli_fail("demo-dns: %s port %s: %s", v->address, argv[0], strerror(errno));
-	return serve(fd, zone);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, size) != 0) {
+		cli_fail("demo-dns: %s port %s: %s", v->address, argv[0], strerror(errno));
+	} else {
+		serve(fd, zone);
+	}
+	if (fd >= 0)
+		close(fd);
+	return COMMAND_FAILED;
+}
+
+static int demo_dns(const struct command *command, const void *values, int argc, char **argv)
+{
+	struct arena *arena = arena_new(LIMIT_FACTS_BYTES);
+	int code = run(values, argv, arena);
+	arena_free(&arena);
+	return code;
 }
 
 const struct command cli_demo_dns = {

@@ -14,6 +14,8 @@ static const struct command exec_config_dump = { "config dump", "Prints every va
 	JUDGE };
 static const struct command exec_config_sample = { "config sample", "Prints a file with all options.",
 	JUDGE };
+static const struct command exec_config_man = { "config man", "Prints gatepost.conf(5).", JUDGE,
+	.hidden = true };
 static const struct command exec_sink = { "sink", "A mailbox server for tests: SMTP and LMTP to Maildir.",
 	.program = "sink" };
 
@@ -42,7 +44,7 @@ static const struct command cli_run = {
 
 static const struct command *const commands[] = {
 	&cli_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_config_check,
-	&exec_config_dump, &exec_config_sample,
+	&exec_config_dump, &exec_config_sample, &exec_config_man,
 	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
 	&cli_quarantine_learn, &cli_report_list, &cli_status, &cli_setup, &exec_sink, &cli_demo,
 	&cli_demo_dns, NULL,

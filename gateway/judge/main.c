@@ -6,6 +6,9 @@ int main(int argc, char **argv)
 		&check_command,
 		&replay_command,
 		&config_check_command,
+		&config_dump_command,
+		&config_sample_command,
+		&config_man_command,
 		NULL,
 	};
 

@@ -299,6 +299,17 @@ static void test_dump_reads_back(void **state)
 	buf_free(&b);
 }
 
+static void test_dump_raw(void **state)
+{
+	struct buf b = BUF_INIT;
+	struct conf *conf = parse(state, "f { zone \"a\\\\b\" {\n x = 1 y = { \"p\" \"q\" } } k = -2.5 }");
+	conf_dump_raw(conf, conf_next(conf_root(conf), "f", NULL), true, "", &b);
+	buf_char(&b, '\0');
+	assert_string_equal(b.p, "k = -2.5   # t.conf:2\nzone \"a\\\\b\" {\n"
+		"\tx = 1   # t.conf:2\n\ty = { \"p\", \"q\" }   # t.conf:2\n}\n");
+	buf_free(&b);
+}
+
 /* What `config sample` prints must be accepted once its # are taken away. */
 static void test_sample_reads_back(void **state)
 {
@@ -352,6 +363,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_error_cap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dump_reads_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dump_raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sample_reads_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_sections, setup, teardown),
 	};
