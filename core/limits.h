@@ -51,6 +51,7 @@
 #define LIMIT_AUTH_DNS_QUESTIONS  40
 #define LIMIT_DNS_RECORDS         128 /* of one answer that are kept */
 #define LIMIT_DNS_ANSWER_BYTES    65536
+#define LIMIT_RESOLVER_QUESTIONS  4000 /* being asked at once, for all fronts */
 #define LIMIT_DKIM_SIGNATURES     10
 #define LIMIT_SPF_TERMS           10
 #define LIMIT_SPF_VOIDS           2

@@ -167,9 +167,8 @@ static const char *const missing_calls[] = { "access", "faccessat", "faccessat2"
 #endif
 #endif
 #ifdef SANITIZED
-static const char *const sanitizer_calls[] = { "sched_getaffinity", "sigaltstack", "getrlimit",
-	"prlimit64", "sched_yield", "getppid", "clone", "prctl", "ptrace", "wait4", "readlink",
-	"readlinkat", "setrlimit", NULL };
+static const char *const sanitizer_calls[] = { "getppid", "getrlimit", "prctl", "prlimit64",
+	"readlink", "readlinkat", "sched_getaffinity", "sched_yield", "setrlimit", "sigaltstack", NULL };
 #endif
 
 #ifdef SANITIZED

@@ -1,0 +1,352 @@
+#include "gateway/resolver/resolve.h"
+
+#include <stdio.h>
+#include <unbound.h>
+#include <unbound-event.h>
+
+#include "core/limits.h"
+
+#define ROOT_KEY_FILE "/usr/share/dns/root.key"
+#define CLASS_IN      1
+#define TYPE_DNSKEY   48
+
+/* The root's keys (IANA, root-anchors.xml), for where the system's file is missing. */
+static const char *const root_keys[] = {
+	". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+	". IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+};
+
+struct resolve {
+	struct loop *loop;
+	struct ub_ctx *unbound;
+	int64_t timeout_ms;
+	bool has_anchor;
+	size_t in_flight;
+	resolve_check_fn *check;
+	void *check_context;
+};
+
+struct batch;
+struct asked {
+	struct batch *batch;
+	const struct dns_question *question;
+	struct dns_answer *answer;
+	struct loop_timer *deadline;
+	int id; /* libunbound's */
+	bool is_answered;
+};
+struct batch {
+	struct resolve *resolve;
+	struct arena *arena;
+	struct dns_answer *answers;
+	size_t count, left;
+	resolve_done_fn *done;
+	void *context;
+};
+
+/* Setting up */
+
+static int check(int code, const char *what, struct err *err)
+{
+	return code == 0 ? 0 : err_set(err, "DNS: %s: %s", what, ub_strerror(code));
+}
+
+static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, struct err *err)
+{
+	char third[32], two_thirds[32];
+	const struct {
+		const char *name, *value;
+	} options[] = {
+		{ "use-syslog:", "no" },
+		/* Addresses of one's own networks have names too, where one's resolver knows them. */
+		{ "unblock-lan-zones:", "yes" },
+		{ "do-not-query-localhost:", dns->forwarder_count > 0 ? "no" : "yes" },
+		{ "edns-buffer-size:", "1232" },
+		{ "num-queries-per-thread:", "4096" },
+		{ "outgoing-range:", "4096" },
+		{ "msg-cache-size:", third },
+		{ "rrset-cache-size:", two_thirds },
+		/* A broken zone that is mended is to be seen soon: senders retry within the hour. */
+		{ "cache-max-negative-ttl:", "900" },
+		{ "qname-minimisation:", "yes" },
+	};
+
+	snprintf(third, sizeof(third), "%lld", (long long)(dns->cache_size / 3));
+	snprintf(two_thirds, sizeof(two_thirds), "%lld", (long long)(dns->cache_size / 3 * 2));
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+		if (check(ub_ctx_set_option(unbound, options[i].name, options[i].value),
+			    options[i].name, err) != 0)
+			return -1;
+	return 0;
+}
+
+static int add_anchor(struct resolve *resolve, struct err *err)
+{
+	char line[4096];
+	size_t count = 0;
+	FILE *f = fopen(ROOT_KEY_FILE, "re");
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		struct str s = str_trim_crlf(str_c(line));
+		if (s.n == 0 || s.p[0] == ';')
+			continue;
+		line[(size_t)(s.p - line) + s.n] = '\0';
+		if (check(ub_ctx_add_ta(resolve->unbound, s.p), ROOT_KEY_FILE, err) != 0) {
+			fclose(f);
+			return -1;
+		}
+		count++;
+	}
+	if (f != NULL)
+		fclose(f);
+	for (size_t i = 0; count == 0 && i < sizeof(root_keys) / sizeof(*root_keys); i++)
+		if (check(ub_ctx_add_ta(resolve->unbound, root_keys[i]), "trust anchor", err) != 0)
+			return -1;
+	resolve->has_anchor = true;
+	return 0;
+}
+
+static int add_forwarders(struct ub_ctx *unbound, const struct config_dns *dns, struct err *err)
+{
+	char ip[IP_TEXT_MAX], address[IP_TEXT_MAX + 8];
+
+	for (size_t i = 0; i < dns->forwarder_count; i++) {
+		ip_format(&dns->forwarders[i].ip, ip);
+		snprintf(address, sizeof(address), "%s@%u", ip, dns->forwarders[i].port);
+		if (check(ub_ctx_set_fwd(unbound, address), dns->forward.v[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void ignore(void *context, int rcode, void *packet, int n, int security, char *why, int limited)
+{
+}
+
+/*
+ * The order matters: removing a zone fixes the configuration, and what is set
+ * afterwards is refused. The first question then makes what else there is, while
+ * files may still be read.
+ */
+static int set_up(struct resolve *resolve, const struct config_dns *dns, struct err *err)
+{
+	struct ub_ctx *unbound = resolve->unbound;
+
+	/* What it has to tell is told by the answers. */
+	ub_ctx_debugout(unbound, NULL);
+	if (set_options(unbound, dns, err) != 0)
+		return -1;
+	if (dns->dnssec && add_anchor(resolve, err) != 0)
+		return -1;
+	if (add_forwarders(unbound, dns, err) != 0)
+		return -1;
+	/* Laboratories live below .test (RFC 6761 6.2); their resolver is to be asked. */
+	if (check(ub_ctx_zone_remove(unbound, "test."), "test.", err) != 0)
+		return -1;
+	return check(ub_resolve_event(unbound, "localhost.", DNS_A, CLASS_IN, NULL, ignore, NULL),
+		"first question", err);
+}
+
+struct resolve *resolve_new(struct loop *loop, const struct config_dns *dns, struct err *err)
+{
+	struct resolve *resolve = calloc(1, sizeof(*resolve));
+
+	if (resolve == NULL)
+		abort();
+	resolve->loop = loop;
+	resolve->timeout_ms = dns->timeout;
+	resolve->unbound = ub_ctx_create_event(loop_base(loop));
+	if (resolve->unbound == NULL)
+		err_set(err, "DNS: libunbound cannot be started");
+	if (resolve->unbound == NULL || set_up(resolve, dns, err) != 0) {
+		resolve_free(&resolve);
+		return NULL;
+	}
+	return resolve;
+}
+
+void resolve_free(struct resolve **resolve)
+{
+	if (*resolve == NULL)
+		return;
+	if ((*resolve)->unbound != NULL)
+		ub_ctx_delete((*resolve)->unbound);
+	free(*resolve);
+	*resolve = NULL;
+}
+
+/* Asking */
+
+static void batch_finish(struct batch *batch)
+{
+	if (--batch->left == 0)
+		batch->done(batch->context, batch->answers, batch->count);
+}
+
+static void asked_finish(struct asked *asked)
+{
+	asked->is_answered = true;
+	loop_timer_free(&asked->deadline);
+	asked->batch->resolve->in_flight--;
+	/* The name is the asker's, whatever the packet said. */
+	asked->answer->name = asked->question->name;
+	asked->answer->type = asked->question->type;
+	batch_finish(asked->batch);
+}
+
+/* libunbound's callback; it may run within ub_resolve_event(). */
+static void on_answer(void *context, int rcode, void *packet, int n, int security, char *why,
+	int limited)
+{
+	struct asked *asked = context;
+
+	(void)rcode;
+	(void)why;
+	(void)limited;
+	/* 0 insecure, 1 bogus, 2 secure. What is bogus arrives with a packet that looks good. */
+	if (packet == NULL || n <= 0 || security == 1) {
+		asked->answer->rcode = DNS_SERVFAIL;
+	} else {
+		dns_parse_packet(asked->batch->arena, asked->question, packet, (size_t)n,
+			asked->answer);
+		asked->answer->secure = security == 2;
+	}
+	asked_finish(asked);
+}
+
+static void on_deadline(void *context)
+{
+	struct asked *asked = context;
+
+	/* It goes on inside, for the cache, but does not call us any more. */
+	ub_cancel(asked->batch->resolve->unbound, asked->id);
+	*asked->answer = (struct dns_answer){ .rcode = DNS_TIMEOUT };
+	asked_finish(asked);
+}
+
+/* As libunbound reads a name: every octet that could mean something as \DDD (RFC 1035 5.1). */
+static int name_text(struct str name, struct buf *out)
+{
+	uint8_t wire[256];
+	size_t n;
+
+	if (dns_name_to_wire(name, wire, &n) != 0)
+		return -1;
+	for (size_t at = 0; at < n && wire[at] != 0; at += 1 + (size_t)wire[at]) {
+		for (size_t i = 1; i <= wire[at]; i++) {
+			char c = (char)wire[at + i];
+			if (char_is_alnum(c) || c == '-' || c == '_')
+				buf_char(out, c);
+			else
+				buf_printf(out, "\\%03u", (unsigned)wire[at + i]);
+		}
+		buf_char(out, '.');
+	}
+	if (out->n == 0)
+		buf_char(out, '.');
+	buf_char(out, '\0');
+	return 0;
+}
+
+static int start(struct asked *asked)
+{
+	struct resolve *resolve = asked->batch->resolve;
+	struct buf name = BUF_INIT;
+	int result = name_text(asked->question->name, &name);
+
+	if (result == 0 && ub_resolve_event(resolve->unbound, name.p, (int)asked->question->type,
+				   CLASS_IN, asked, on_answer, &asked->id) != 0)
+		result = -1;
+	buf_free(&name);
+	return result;
+}
+
+static void ask(struct batch *batch, const struct dns_question *question, struct dns_answer *answer)
+{
+	struct resolve *resolve = batch->resolve;
+	struct asked *asked = ARENA_NEW(batch->arena, struct asked);
+	int64_t timeout_ms = question->timeout_ms;
+
+	*asked = (struct asked){ .batch = batch, .question = question, .answer = answer };
+	resolve->in_flight++;
+	answer->rcode = DNS_SERVFAIL;
+	if (resolve->in_flight > LIMIT_RESOLVER_QUESTIONS || start(asked) != 0) {
+		asked_finish(asked);
+		return;
+	}
+	if (asked->is_answered)
+		return;
+	if (timeout_ms <= 0 || timeout_ms > resolve->timeout_ms)
+		timeout_ms = resolve->timeout_ms;
+	asked->deadline = loop_timer_new(resolve->loop, on_deadline, asked);
+	loop_timer_set(asked->deadline, timeout_ms);
+}
+
+void resolve_ask(struct resolve *resolve, const struct dns_question *questions, size_t count,
+	struct arena *arena, resolve_done_fn *done, void *context)
+{
+	struct batch *batch = ARENA_NEW(arena, struct batch);
+
+	/* One more is left until all are asked: answers that are there at once do not end it. */
+	*batch = (struct batch){ .resolve = resolve, .arena = arena, .count = count,
+		.left = count + 1, .done = done, .context = context,
+		.answers = ARENA_ARRAY(arena, count + 1, struct dns_answer) };
+	for (size_t i = 0; i < count; i++) {
+		if (i < LIMIT_DNS_QUESTIONS) {
+			ask(batch, &questions[i], &batch->answers[i]);
+			continue;
+		}
+		batch->answers[i] = (struct dns_answer){ .type = questions[i].type,
+			.name = questions[i].name, .rcode = DNS_SERVFAIL };
+		batch->left--;
+	}
+	batch_finish(batch);
+}
+
+struct waiting {
+	struct loop *loop;
+	const struct dns_answer *answers;
+	bool is_done;
+};
+
+static void on_waited(void *context, const struct dns_answer *answers, size_t count)
+{
+	struct waiting *waiting = context;
+
+	(void)count;
+	waiting->answers = answers;
+	waiting->is_done = true;
+	loop_stop(waiting->loop);
+}
+
+const struct dns_answer *resolve_wait(struct resolve *resolve, const struct dns_question *questions,
+	size_t count, struct arena *arena)
+{
+	struct waiting waiting = { .loop = resolve->loop };
+
+	resolve_ask(resolve, questions, count, arena, on_waited, &waiting);
+	while (!waiting.is_done)
+		loop_run(resolve->loop);
+	return waiting.answers;
+}
+
+/* Does DNSSEC get through? */
+
+static void on_root_keys(void *context, int rcode, void *packet, int n, int security, char *why,
+	int limited)
+{
+	struct resolve *resolve = context;
+
+	/* No answer at all says nothing about DNSSEC. */
+	if (packet != NULL && n > 0)
+		resolve->check(resolve->check_context, security == 2);
+}
+
+void resolve_check_dnssec(struct resolve *resolve, resolve_check_fn *result, void *context)
+{
+	resolve->check = result;
+	resolve->check_context = context;
+	if (resolve->has_anchor)
+		ub_resolve_event(resolve->unbound, ".", TYPE_DNSKEY, CLASS_IN, resolve, on_root_keys,
+			NULL);
+}
