@@ -365,11 +365,30 @@ static void read_backends(struct conf *conf, const struct conf_section *s, struc
 	d->backend_count = n;
 }
 
-static void read_domain(struct conf *conf, const struct conf_section *s, struct config *config,
-	struct config_domain *d)
+/* What a domain section itself says about policy: which keys, and their values. */
+struct policy_key {
+	uint64_t written;
+	struct policy policy;
+};
+
+/* The first domain that says the same, by number. */
+static size_t policy_class(const struct conf_section *s, struct policy_key *keys, size_t own)
 {
-	struct policy ignored;
-	conf_read2(conf, s, domain_rows, d, policy_options, &ignored);
+	size_t class = 0;
+	for (size_t i = 0; policy_options[i].name; i++)
+		if (conf_has(s, policy_options[i].name))
+			keys[own].written |= 1ull << (i % 64);
+	while (memcmp(&keys[class], &keys[own], sizeof(*keys)) != 0)
+		class++;
+	return class;
+}
+
+static void read_domain(struct conf *conf, const struct conf_section *s, struct config *config,
+	struct config_domain *d, struct policy_key *keys)
+{
+	size_t own = (size_t)(d - config->domains);
+	conf_read2(conf, s, domain_rows, d, policy_options, &keys[own].policy);
+	d->policy_class = policy_class(s, keys, own);
 	conf_allow(conf, s, no_sections);
 	struct str name;
 	if (mail_domain_canonical(conf_arena(conf), str_c(conf_title(s)), &name) != 0)
@@ -391,8 +410,11 @@ static void read_domains(struct conf *conf, struct config *config)
 	size_t i = 0;
 	config->domain_count = count(conf, "domain");
 	config->domains = ARENA_ARRAY(conf_arena(conf), config->domain_count, struct config_domain);
+	/* Zeroed, so that equal ones are equal octet for octet. */
+	struct policy_key *keys = ARENA_ARRAY(conf_arena(conf), config->domain_count,
+		struct policy_key);
 	for (const struct conf_section *s = NULL; (s = conf_next(conf_root(conf), "domain", s));)
-		read_domain(conf, s, config, &config->domains[i++]);
+		read_domain(conf, s, config, &config->domains[i++], keys);
 	if (!config->domain_count)
 		conf_error(conf, conf_root(conf), NULL, "no domain section: say for whom mail is "
 			"taken, and where it goes, as domain \"example.net\" "

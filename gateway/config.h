@@ -61,6 +61,8 @@ struct config_domain {
 	size_t backend_count;
 	int backend_tls;    /* enum config_backend_tls */
 	bool verify_recipients; /* ask the backend at RCPT */
+	size_t policy_class; /* equal for domains whose policy keys say the same: one message,
+				judged once, can serve recipients in both */
 };
 
 struct config_dns {
