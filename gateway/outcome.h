@@ -81,7 +81,7 @@ enum outcome_reply {
 	OUTCOME_REPLY_TROUBLE,	 /* 451 4.3.0: our own side */
 	OUTCOME_REPLY_UNREACHABLE, /* 451 4.4.1 */
 	OUTCOME_REPLY_LOST,	 /* 451 4.4.2 */
-	OUTCOME_REPLY_LATER,	 /* 451 4.5.1: a recipient cannot be served now, so nobody is */
+	OUTCOME_REPLY_LATER,	 /* 451 4.3.0: a recipient cannot be served now, so nobody is */
 };
 
 /* What happens to the quarantine entries written so far, when it ends. */

@@ -1,0 +1,121 @@
+#include "gateway/front/message.h"
+
+#include "gateway/front/deliver.h"
+#include "gateway/front/judgement.h"
+#include "gateway/front/poison.h"
+#include "gateway/front/session.h"
+#include "gateway/front/summary.h"
+#include "gateway/front/trace.h"
+
+static void end(struct session *s, const struct summary *summary)
+{
+	struct transaction *t = s->transaction;
+
+	t->delivered_ms = loop_now_ms(s->front->loop);
+	session_answer(s, &summary->answer);
+	summary_write(t, summary);
+	session_end_transaction(s);
+	session_go_on(s);
+}
+
+/* An answer of our own, before anything had an effect. */
+static void end_with(struct session *s, const char *line)
+{
+	struct summary summary = { .action = line[0] == '5' ? ACTION_REJECT : ACTION_TEMPFAIL };
+
+	answer_parse(&summary.answer, s->transaction->arena, str_c(line), "");
+	end(s, &summary);
+}
+
+static void on_delivered(void *context, const struct delivery_result *result)
+{
+	struct session *s = context;
+	struct summary summary = { .answer = result->answer, .action = result->action,
+		.note = result->note, .backend = result->backend, .forwarded = result->forwarded,
+		.held = result->held };
+
+	end(s, &summary);
+}
+
+/* What killed its inspectors is held for all as what it is; nobody has read it. */
+static struct verdict *unscannable(struct transaction *t)
+{
+	struct verdict *v = ARENA_NEW(t->arena, struct verdict);
+
+	v->action = ACTION_QUARANTINE;
+	v->reason = STR("unscannable: taking it apart ended two inspectors");
+	v->recipients.v = arena_array(t->arena, t->accepted, sizeof(v->recipients.v[0]));
+	v->recipients.n = t->accepted;
+	for (size_t i = 0; i < t->accepted; i++) {
+		v->recipients.v[i].address = t->facts.rcpt_to.v[i];
+		v->recipients.v[i].action = ACTION_QUARANTINE;
+		v->recipients.v[i].reason = v->reason;
+	}
+	return v;
+}
+
+static void carry_out(struct session *s, struct verdict *verdict)
+{
+	struct transaction *t = s->transaction;
+
+	t->verdict = verdict;
+	t->judged_ms = loop_now_ms(s->front->loop);
+	deliver_start(t, on_delivered, s);
+}
+
+static void on_judged(void *context, enum judgement_end how, struct verdict *verdict)
+{
+	struct session *s = context;
+	struct transaction *t = s->transaction;
+
+	t->judgement = NULL;
+	switch (how) {
+	case JUDGEMENT_VERDICT:
+		carry_out(s, verdict);
+		break;
+	case JUDGEMENT_POISON:
+		poison_remember(s->front->poison, t->body.content);
+		carry_out(s, unscannable(t));
+		break;
+	case JUDGEMENT_UNAVAILABLE:
+		end_with(s, "451 4.3.0 The message cannot be judged now, try again later");
+		break;
+	}
+}
+
+void message_arrived(struct session *s)
+{
+	struct transaction *t = s->transaction;
+	struct judgement_order order = { .facts = &t->facts, .arena = t->arena,
+		.stage = STAGE_MESSAGE, .done = on_judged, .context = s };
+
+	session_wait(s);
+	t->received_ms = loop_now_ms(s->front->loop);
+	shared_add(s->front->shared, SHARED_MESSAGE_BYTES, (int64_t)t->body.octets);
+	if (body_seal(&t->body, NULL) != 0) {
+		end_with(s, "452 4.3.1 No room for this message now, try again later");
+		return;
+	}
+	t->facts.message_size = (int64_t)t->body.octets;
+	if (trace_loops(t->body.content, s->front->config->hostname)) {
+		end_with(s, "554 5.4.6 This message goes in circles");
+		return;
+	}
+	if (poison_knows(s->front->poison, t->body.content)) {
+		carry_out(s, unscannable(t));
+		return;
+	}
+	order.message_fd = t->body.fd;
+	t->judgement = judgement_start(s->front, &order);
+}
+
+void message_refused(struct session *s, const char *reply)
+{
+	struct transaction *t = s->transaction;
+	struct summary summary = { .action = reply[0] == '5' ? ACTION_REJECT : ACTION_TEMPFAIL };
+
+	answer_parse(&summary.answer, t->arena, str_c(reply), "");
+	session_answer(s, &summary.answer);
+	t->received_ms = loop_now_ms(s->front->loop);
+	summary_write(t, &summary);
+}

@@ -1,0 +1,192 @@
+#include "gateway/front/release.h"
+
+#include <stdlib.h>
+
+#include "core/limits.h"
+#include "gateway/front/deliver.h"
+#include "gateway/front/sending.h"
+#include "gateway/log.h"
+
+enum { SESSION_MS = 60000 };
+
+struct releases {
+	struct front *front;
+	uint32_t pull; /* request, or 0 */
+	struct arena *arena; /* of the job under way, or NULL */
+	struct delivery_job job;
+	struct str content;
+	struct str *spans;
+	size_t span_count;
+	int *codes;
+	struct answer answer;
+	struct sending *sending;
+};
+
+struct releases *releases_new(struct front *front)
+{
+	struct releases *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		abort();
+	r->front = front;
+	return r;
+}
+
+static void drop_job(struct releases *r)
+{
+	sending_free(&r->sending);
+	if (r->content.n)
+		memfd_unmap(r->content);
+	r->content = STR("");
+	arena_free(&r->arena);
+}
+
+void releases_free(struct releases **releases)
+{
+	struct releases *r = *releases;
+
+	if (!r)
+		return;
+	*releases = NULL;
+	drop_job(r);
+	free(r);
+}
+
+bool releases_are_idle(const struct releases *r)
+{
+	return !r->arena;
+}
+
+/* OK: delivered. REFUSED: never will be. IO_ERROR: to be tried again. */
+static void finish(struct releases *r, enum keep_result result, struct str text)
+{
+	struct delivery_done done = { .job = r->job.job, .result = result, .text = text };
+
+	(void)front_tell_keeper(r->front, KEEP_JOB_DONE, &delivery_done_record, &done);
+	drop_job(r);
+	releases_pull(r);
+	front_check_drained(r->front);
+}
+
+static struct str relayed(struct releases *r)
+{
+	return arena_printf(r->arena, "%d %s %.*s", r->answer.code, r->answer.enhanced,
+		STR_ARG(r->answer.text));
+}
+
+static void finish_by_codes(struct releases *r, bool content)
+{
+	size_t n = r->job.rcpt_to.n;
+	enum outcome_fate *fates = ARENA_ARRAY(r->arena, n, enum outcome_fate);
+	enum outcome_event event;
+
+	for (size_t i = 0; i < n; i++)
+		fates[i] = OUTCOME_FATE_FORWARD;
+	event = content ? outcome_sent(r->codes, n, fates) : outcome_offered(r->codes, n, fates);
+	if (event == OUTCOME_CONTENT_TAKEN)
+		finish(r, KEEP_OK, STR("delivered"));
+	else if (event == OUTCOME_CONTENT_LATER || event == OUTCOME_RCPT_LATER)
+		finish(r, KEEP_IO_ERROR, relayed(r));
+	else if (event == OUTCOME_CONTENT_SOME_REFUSED || event == OUTCOME_CONTENT_SOME_LATER)
+		/* Not again for those who have it: a person sees what is left to do. */
+		finish(r, KEEP_REFUSED, STR("some recipients have it, the mailbox server refused others"));
+	else
+		finish(r, KEEP_REFUSED, relayed(r));
+}
+
+static void on_sent(void *context, enum outcome_event event)
+{
+	struct releases *r = context;
+
+	if (event == OUTCOME_CONTENT_TAKEN)
+		finish_by_codes(r, true);
+	else if (event == OUTCOME_LOST_AFTER_DOT)
+		/* It may be there: a second copy is worse here than a person who looks. */
+		finish(r, KEEP_REFUSED, STR("delivery-uncertain: the mailbox server did not answer the end of the message"));
+	else
+		finish(r, KEEP_IO_ERROR, STR("the mailbox server broke off"));
+}
+
+static void on_offered(void *context, enum outcome_event event)
+{
+	struct releases *r = context;
+	bool any = false;
+
+	switch (event) {
+	case OUTCOME_RCPT_TAKEN:
+		for (size_t i = 0; i < r->job.rcpt_to.n; i++) {
+			any |= r->codes[i] < 300;
+			if (r->codes[i] >= 400 && r->codes[i] < 500)
+				return finish_by_codes(r, false);
+		}
+		if (any)
+			sending_content(r->sending, r->spans, r->span_count, on_sent);
+		else
+			finish_by_codes(r, false);
+		return;
+	case OUTCOME_MAIL_REFUSED:
+		return finish(r, KEEP_REFUSED, relayed(r));
+	case OUTCOME_MAIL_LATER:
+	case OUTCOME_UNREACHABLE:
+		return finish(r, KEEP_IO_ERROR, relayed(r));
+	default:
+		return finish(r, KEEP_IO_ERROR, STR("the mailbox server cannot be used now"));
+	}
+}
+
+static void begin(struct releases *r)
+{
+	const struct config_domain *domain = NULL;
+	struct sending_order order = { .mail_from = r->job.mail_from, .rcpts = r->job.rcpt_to.v,
+		.rcpt_count = r->job.rcpt_to.n, .answer = &r->answer, .arena = r->arena,
+		.eight_bit = true, .wait_ms = SESSION_MS, .done = on_offered, .context = r };
+
+	if (r->job.rcpt_to.n) {
+		struct str to = r->job.rcpt_to.v[0];
+
+		domain = config_find_domain(r->front->config, str_skip(to, str_rchr(to, '@') + 1));
+	}
+	r->span_count = deliver_spans(r->arena, r->job.headers, r->content, r->job.cuts.v,
+		r->job.cuts.n, &r->spans);
+	if (!domain)
+		return finish(r, KEEP_REFUSED, STR("no domain of this gateway"));
+	if (!r->span_count)
+		return finish(r, KEEP_REFUSED, STR("its recorded header lines cannot be used"));
+	for (size_t i = 0; i < r->span_count; i++)
+		order.size += r->spans[i].n;
+	order.domain = domain;
+	order.codes = r->codes = ARENA_ARRAY(r->arena, r->job.rcpt_to.n, int);
+	r->answer.code = 0;
+	r->sending = sending_offer(r->front, &order);
+}
+
+static void on_job(void *context, const struct ipc_packet *reply)
+{
+	struct releases *r = context;
+	struct ipc_packet packet;
+	struct err err = { "" };
+
+	r->pull = 0;
+	if (!reply)
+		return; /* the keeper is gone: the next one is asked when it is wired */
+	packet = *reply;
+	r->arena = arena_new(LIMIT_TRANSACTION_MEMORY);
+	if (record_decode(&delivery_job_record, arena_dup(r->arena, reply->payload), r->arena,
+		    &r->job, &err) != 0 ||
+		packet.fd_count != 1 ||
+		memfd_map(packet.fds[0], LIMIT_MESSAGE_BYTES, &r->content, &err) != 0) {
+		log_event(LOG_LEVEL_ERROR, "release-malformed", "%s", err.text);
+		ipc_close_fds(&packet);
+		drop_job(r);
+		return;
+	}
+	ipc_close_fds(&packet);
+	begin(r);
+}
+
+void releases_pull(struct releases *r)
+{
+	if (r->pull || r->arena || r->front->draining || !r->front->keeper)
+		return;
+	r->pull = channel_request(r->front->keeper, KEEP_PULL, STR(""), NULL, 0, on_job, r);
+}
