@@ -11,17 +11,17 @@
  * the cost is linear whatever the nesting.
  *
  * What some readers decode although the standard forbids it is taken apart in a second pass
- * over just that entity ("later" below): composite types in base64 or quoted-printable, and
- * multiparts whose boundary is missing where the body shows one.
+ * over just those octets ("later" below): composite types in base64 or quoted-printable, and
+ * what lies between delimiters of a boundary that is not the multipart's, or has none.
  */
 
 enum place { PLACE_LEAF, PLACE_PREAMBLE, PLACE_INSIDE, PLACE_EPILOGUE };
 
 struct level {
 	size_t part;
-	struct str boundary;
-	struct str guess; /* what looks like the boundary of a multipart that has none */
-	const char *guess_at;
+	struct str boundary; /* p NULL: none; empty: delimiters are two hyphens */
+	struct str guess;    /* what else looks like one, in the preamble or epilogue */
+	const char *guess_at, *guess_end;
 	enum place place;
 	bool digest;
 	bool again; /* the second look at it */
@@ -152,22 +152,25 @@ static void begin_body(struct scan *s, const char *at)
 	}
 	l->place = PLACE_PREAMBLE;
 	l->digest = str_eq_c(p->subtype, "digest");
-	l->boundary = p->boundary;
+	if (p->boundary.n)
+		l->boundary = p->boundary;
 	check_reuse(s, l->boundary);
 }
 
-/* An entity ends without children: was there another way to see some? */
-static void note_childless(struct scan *s, const struct level *l, const struct mail_part *p)
+/* An entity ends: is there another way to see parts in it? */
+static void look_again(struct scan *s, const struct level *l, const struct mail_part *p)
 {
 	if (l->again)
 		return;
-	if (p->is_multipart)
-		mail_note(s->m, MAIL_BOUNDARY_MISSING);
-	if (is_encoded(p) && (p->is_message ? p->depth < LIMIT_MIME_DEPTH : l->boundary.n > 0))
+	mail_note_if(s->m, p->is_multipart && !p->has_children, MAIL_BOUNDARY_MISSING);
+	bool composite = p->is_message ? p->depth < LIMIT_MIME_DEPTH : l->boundary.n > 0;
+	if (is_encoded(p) && composite && !p->has_children) {
 		add_later(s, p->index, STR(""), l->boundary);
-	else if (l->guess.n)
-		add_later(s, p->index, str_from(l->guess_at, (size_t)(s->line - l->guess_at)),
+	} else if (l->guess_at) {
+		const char *end = l->guess_end ? l->guess_end : s->line;
+		add_later(s, p->index, str_from(l->guess_at, (size_t)(end - l->guess_at)),
 			l->guess);
+	}
 }
 
 /* Closes all entities above `depth`; their bodies end at `end`. */
@@ -179,8 +182,7 @@ static void close_down_to(struct scan *s, size_t depth, const char *end)
 		if (!l->again && end > p->body.p)
 			p->body.n = (size_t)(end - p->body.p);
 		mail_note_if(s->m, l->place == PLACE_INSIDE, MAIL_BOUNDARY_UNCLOSED);
-		if (!p->has_children)
-			note_childless(s, l, p);
+		look_again(s, l, p);
 	}
 }
 
@@ -207,7 +209,7 @@ enum delimiter { DELIMITER_NONE, DELIMITER_PREFIX, DELIMITER_OPEN, DELIMITER_CLO
 /* RFC 2046 5.1.1. `rest` is the line behind its two hyphens. */
 static enum delimiter compare(struct scan *s, struct str rest, struct str boundary)
 {
-	if (!boundary.n || rest.n < boundary.n || memcmp(rest.p, boundary.p, boundary.n) != 0)
+	if (!boundary.p || rest.n < boundary.n || memcmp(rest.p, boundary.p, boundary.n) != 0)
 		return DELIMITER_NONE;
 	rest = str_skip(rest, boundary.n);
 	bool closing = str_starts(rest, "--");
@@ -264,6 +266,8 @@ static bool take_delimiter(struct scan *s)
 		l->place = l->place == PLACE_PREAMBLE ? PLACE_PREAMBLE : PLACE_EPILOGUE;
 		return true;
 	}
+	if (l->guess_at && !l->guess_end)
+		l->guess_end = s->line;
 	l->place = PLACE_INSIDE;
 	open_part(s);
 	return true;
@@ -279,29 +283,32 @@ static bool is_uuencode_begin(struct str line)
 	return line.p[9] == ' ' || (char_is_digit(line.p[9]) && line.p[10] == ' ');
 }
 
-/* Preamble and epilogue: RFC 2046 5.1.1 says to ignore them, so whatever looks like a part in
- * there is meant for a reader who does not. */
+/*
+ * Preamble and epilogue: RFC 2046 5.1.1 says to ignore them, so whatever looks like a part in
+ * there is meant for a reader who does not. Something that looks like a delimiter in front of
+ * it is kept for the second look.
+ */
 static void look_at_surroundings(struct scan *s, struct level *l, struct str line)
 {
 	if (str_istarts(line, "content-") && str_chr(line, ':') < line.n)
 		mail_note(s->m, MAIL_HIDDEN_CONTENT);
-	if (l->place != PLACE_PREAMBLE || l->guess.n || !str_starts(line, "--") || line.n < 3 ||
-		line.n > LIMIT_BOUNDARY_BYTES)
+	if (l->again || l->guess_at || !str_starts(line, "--") || line.n > LIMIT_BOUNDARY_BYTES)
 		return;
 	struct str next = str_from(s->next, (size_t)(s->end - s->next));
-	if (str_istarts(next, "content-")) {
-		l->guess = str_skip(line, 2);
-		while (l->guess.n && char_is_wsp(l->guess.p[l->guess.n - 1]))
-			l->guess.n--;
-		l->guess_at = s->line;
-	}
+	bool blank = line.n > 2 && (str_starts(next, "\r\n") || str_starts(next, "\n"));
+	if (!str_istarts(next, "content-") && !(blank && !l->boundary.p))
+		return;
+	l->guess = str_skip(line, 2);
+	while (l->guess.n && char_is_wsp(l->guess.p[l->guess.n - 1]))
+		l->guess.n--;
+	l->guess_at = s->line;
 }
 
 static void take_line(struct scan *s)
 {
 	struct str line = str_from(s->line, (size_t)(s->line_end - s->line));
 	char c = line.n ? line.p[0] : '\0';
-	if (c == '-' && line.n > 2 && line.p[1] == '-' && take_delimiter(s))
+	if (c == '-' && line.n >= 2 && line.p[1] == '-' && take_delimiter(s))
 		return;
 	if (s->in_headers) {
 		const char *stop = s->block.stop;
@@ -367,7 +374,7 @@ static void scan_later(struct scan *s, const struct later *job)
 		return;
 	s->depth = 1;
 	s->stack[0] = (struct level){ .part = job->part, .again = true };
-	if (job->boundary.n) {
+	if (job->boundary.p) {
 		s->stack[0].boundary = job->boundary;
 		s->stack[0].place = PLACE_PREAMBLE;
 		s->stack[0].digest = str_eq_c(p->subtype, "digest");
