@@ -57,6 +57,10 @@
 #define LIMIT_SPF_VOIDS           2
 #define LIMIT_SPF_RECORD_BYTES    8192
 
+#define LIMIT_RULES               10000 /* of all files together */
+#define LIMIT_RULES_TEXT_BYTES    (256u << 10) /* of one text that an expression is tried on */
+#define LIMIT_RULES_HARD          8 /* expressions of a message that may run into their limits */
+
 /* Between our own processes */
 #define LIMIT_IPC_INLINE          65000	/* octets in a packet; larger goes by memfd */
 #define LIMIT_IPC_BYTES           (64u << 20)
