@@ -39,7 +39,7 @@ static void add(struct reader *r, struct str display, struct str local, struct s
 			sizeof(*r->out->list.v));
 	}
 	struct mail_address *a = &r->out->list.v[r->out->list.n++];
-	*a = (struct mail_address){ display, local, STR(""), domain };
+	*a = (struct mail_address){display, local, STR(""), domain};
 	struct str canonical;
 	if (!mail_domain_canonical(r->m->arena, domain, &canonical))
 		a->domain = canonical;
@@ -272,9 +272,9 @@ static struct str loose_display(struct reader *r, size_t begin, size_t end)
 }
 
 struct loose {
-	size_t display;	 /* where the display name begins */
-	size_t low;	 /* no address reaches before this */
-	size_t quoted;	 /* where a quoted local part begins that ends before the '@', or none */
+	size_t display; /* where the display name begins */
+	size_t low;	/* no address reaches before this */
+	size_t quoted;	/* where a quoted local part begins that ends before the '@', or none */
 	bool quotes, comments;
 };
 #define NOWHERE SIZE_MAX
@@ -317,7 +317,7 @@ static size_t take_around(struct reader *r, struct loose *l, size_t at)
 
 static void read_loosely(struct reader *r)
 {
-	struct loose l = { .quoted = NOWHERE, .quotes = true, .comments = true };
+	struct loose l = {.quoted = NOWHERE, .quotes = true, .comments = true};
 	for (size_t i = 0; i < r->s.n;) {
 		char c = r->s.p[i];
 		if ((c == '"' && l.quotes) || (c == '(' && l.comments)) {
@@ -334,8 +334,8 @@ static void read_loosely(struct reader *r)
 
 void mail_parse_addresses(struct mail *m, struct str value, struct mail_addresses *out_r)
 {
-	struct reader r = { .m = m, .out = out_r, .s = mail_unfold(m->arena, value) };
-	*out_r = (struct mail_addresses){ 0 };
+	struct reader r = {.m = m, .out = out_r, .s = mail_unfold(m->arena, value)};
+	*out_r = (struct mail_addresses){0};
 	out_r->valid = read_strictly(&r);
 	if (out_r->valid)
 		return;

@@ -71,7 +71,8 @@ static const struct charset {
 	{ "gbk", KIND_ICONV, 1, "GB18030", "gbk cp936 ms936 windows936 xgbk" },
 	{ "gb2312", KIND_ICONV, 1, "GB18030",
 		"gb2312 gb23121980 euccn csgb2312 chinese gb231280 xeuccn" },
-	{ "big5", KIND_ICONV, 1, "BIG5-HKSCS", "big5 big5hkscs cnbig5 xxbig5 csbig5 cp950 big5eten" },
+	{ "big5", KIND_ICONV, 1, "BIG5-HKSCS",
+		"big5 big5hkscs cnbig5 xxbig5 csbig5 cp950 big5eten" },
 	{ "euc-tw", KIND_ICONV, 1, "EUC-TW", "euctw xeuctw" },
 	{ "euc-jp", KIND_ICONV, 1, "EUC-JP-MS", "eucjp xeucjp ujis cseucpkdfmtjapanese" },
 	{ "shift_jis", KIND_ICONV, 1, "CP932",
@@ -79,7 +80,7 @@ static const struct charset {
 	{ "iso-2022-jp", KIND_STATEFUL, 1, "ISO-2022-JP-2",
 		"iso2022jp csiso2022jp iso2022jp2 iso2022jp1 cp50220 cp50221" },
 	{ "euc-kr", KIND_ICONV, 1, "CP949",
-		"euckr ksc56011987 ksc5601 ksc56011989 korean uhc cp949 windows949 ksc5861 ksx1001" },
+		"euckr ksc56011987 ksc5601 ksc56011989 korean uhc cp949 windows949 ksx1001" },
 	{ "iso-2022-kr", KIND_STATEFUL, 1, "ISO-2022-KR", "iso2022kr csiso2022kr" },
 	{ "johab", KIND_ICONV, 1, "JOHAB", "johab cp1361" },
 	{ "iso-2022-cn", KIND_STATEFUL, 1, "ISO-2022-CN", "iso2022cn" },
@@ -247,7 +248,8 @@ static struct str from_iconv(struct mail *m, size_t row, struct str in)
 		/* Foreign octets, or the end of the text inside a character. */
 		mail_note(m, MAIL_CHARSET_BROKEN);
 		add_code(&b, REPLACEMENT);
-		size_t skip = why == EINVAL || left < charsets[row].unit ? left : charsets[row].unit;
+		size_t unit = charsets[row].unit;
+		size_t skip = why == EINVAL || left < unit ? left : unit;
 		p += skip;
 		left -= skip;
 	}

@@ -42,8 +42,8 @@ static void take_boundary(struct mail *m, struct mail_part *p, const struct mail
 	p->boundary = b;
 }
 
-static void take_name(struct mail *m, struct mail_part *p, const struct mail_params *params,
-	const char *name)
+static void take_name(
+	struct mail *m, struct mail_part *p, const struct mail_params *params, const char *name)
 {
 	struct mail_param_value v;
 	if (!mail_params_get(m, params, name, &v))
@@ -110,7 +110,8 @@ static void read_disposition(struct mail *m, struct mail_part *p)
 		p->filename = name;
 	else
 		mail_note_if(m, name.n && !str_eq(name, p->filename), MAIL_PARAM_AMBIGUOUS);
-	mail_note_if(m, mail_part_header(p, "Content-Disposition", h) != NULL, MAIL_PARAM_AMBIGUOUS);
+	mail_note_if(
+		m, mail_part_header(p, "Content-Disposition", h) != NULL, MAIL_PARAM_AMBIGUOUS);
 }
 
 static enum mail_encoding encoding_of(struct mail *m, struct str name)
@@ -119,11 +120,11 @@ static enum mail_encoding encoding_of(struct mail *m, struct str name)
 		const char *name;
 		enum mail_encoding encoding;
 	} encodings[] = {
-		{ "7bit", MAIL_7BIT },
-		{ "8bit", MAIL_8BIT },
-		{ "binary", MAIL_BINARY },
-		{ "base64", MAIL_BASE64 },
-		{ "quoted-printable", MAIL_QP },
+		{"7bit", MAIL_7BIT},
+		{"8bit", MAIL_8BIT},
+		{"binary", MAIL_BINARY},
+		{"base64", MAIL_BASE64},
+		{"quoted-printable", MAIL_QP},
 	};
 	for (size_t i = 0; i < sizeof(encodings) / sizeof(*encodings); i++)
 		if (str_ieq_c(name, encodings[i].name))
@@ -182,9 +183,11 @@ void mail_content_read(struct mail *m, struct mail_part *p, bool in_digest)
 	p->content_id = read_id(m, p);
 	p->is_multipart = str_eq_c(p->type, "multipart");
 	bool message = str_eq_c(p->type, "message");
-	p->is_message = message && (str_eq_c(p->subtype, "rfc822") || str_eq_c(p->subtype, "global"));
+	p->is_message =
+		message && (str_eq_c(p->subtype, "rfc822") || str_eq_c(p->subtype, "global"));
 	mail_note_if(m,
-		message && (str_eq_c(p->subtype, "partial") || str_eq_c(p->subtype, "external-body")),
+		message &&
+			(str_eq_c(p->subtype, "partial") || str_eq_c(p->subtype, "external-body")),
 		MAIL_PARTIAL);
 	/* RFC 2045 6.4: no other than the identity encodings for these. */
 	bool encoded = p->encoding == MAIL_BASE64 || p->encoding == MAIL_QP;

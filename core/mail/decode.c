@@ -16,10 +16,14 @@ static const uint8_t base64_value[256] = {
 	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, F, F, F, F, F, /* 50: P-Z */
 	F, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, /* 60: a-o */
 	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, F, F, F, F, F, /* 70: p-z */
-	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
-	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
-	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
-	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
+	F, F, F, F, F, F, F, F, F, F, F, F, F, F, F, F,
 };
 #undef F
 #undef B
@@ -80,7 +84,7 @@ struct str mail_decode_base64(struct arena *arena, struct str in, bool *odd_r)
 			uint8_t c = base64_value[p[2]], d = base64_value[p[3]];
 			if ((a | b | c | d) & 0x80)
 				break;
-			uint32_t bits = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | d;
+			uint32_t bits = (uint32_t)(a << 18 | b << 12 | c << 6 | d);
 			*out++ = (char)(bits >> 16);
 			*out++ = (char)(bits >> 8);
 			*out++ = (char)bits;

@@ -59,7 +59,7 @@ static enum name_kind classify(struct str name)
 
 static struct str value_of(const char *colon, const char *end)
 {
-	struct str value = { colon + 1, (size_t)(end - colon - 1) };
+	struct str value = {colon + 1, (size_t)(end - colon - 1)};
 	if (value.n && value.p[value.n - 1] == '\n')
 		value.n--;
 	if (value.n && value.p[value.n - 1] == '\r')
@@ -89,7 +89,7 @@ static void add(struct mail_header_block *b, const struct mail_header *h)
 /* No header: where a strict reader (Postfix, Python) sees the body begin. */
 static void stop_at(struct mail_header_block *b)
 {
-	struct str line = { b->start, (size_t)(b->end - b->start) };
+	struct str line = {b->start, (size_t)(b->end - b->start)};
 	bool first = b->start == b->begin;
 	if (first && (str_starts(line, "From ") || str_starts(line, ">From "))) {
 		/* The separator of an mbox: left alone by everybody, yet no header. */
@@ -108,7 +108,7 @@ static void finish(struct mail_header_block *b)
 {
 	if (!b->start)
 		return;
-	struct mail_header h = { .odd = b->stop || char_is_wsp(*b->start) };
+	struct mail_header h = {.odd = b->stop || char_is_wsp(*b->start)};
 	const char *colon = memchr(b->start, ':', (size_t)(b->first_end - b->start));
 	if (!colon)
 		colon = folded_colon(b);
@@ -116,7 +116,7 @@ static void finish(struct mail_header_block *b)
 		stop_at(b);
 		return;
 	}
-	struct str before = { b->start, (size_t)(colon - b->start) };
+	struct str before = {b->start, (size_t)(colon - b->start)};
 	h.name = trim_name(before);
 	enum name_kind kind = classify(h.name);
 	if (kind == NAME_NONE)
@@ -134,8 +134,8 @@ static void finish(struct mail_header_block *b)
 	add(b, &h);
 }
 
-void mail_header_block_line(struct mail_header_block *b, const char *line, const char *end,
-	const char *next)
+void mail_header_block_line(
+	struct mail_header_block *b, const char *line, const char *end, const char *next)
 {
 	if (!b->begin)
 		b->begin = line;
@@ -168,11 +168,11 @@ static bool has_high_bit(struct str s)
 	return any & UINT64_C(0x8080808080808080);
 }
 
-void mail_header_block_end(struct mail_header_block *b, struct mail_header **headers_r,
-	size_t *count_r)
+void mail_header_block_end(
+	struct mail_header_block *b, struct mail_header **headers_r, size_t *count_r)
 {
 	finish(b);
-	struct str all = { b->begin, b->begin ? (size_t)(b->end - b->begin) : 0 };
+	struct str all = {b->begin, b->begin ? (size_t)(b->end - b->begin) : 0};
 	if (b->stop)
 		all.n = (size_t)(b->stop - b->begin);
 	if (mail_has(b->m, MAIL_NUL))

@@ -1,7 +1,7 @@
 #include "core/mail/mail.h"
 
-static const struct mail_header *find(const struct mail_header *v, size_t n, const char *name,
-	const struct mail_header *after)
+static const struct mail_header *find(
+	const struct mail_header *v, size_t n, const char *name, const struct mail_header *after)
 {
 	size_t length = strlen(name);
 	for (size_t i = after ? (size_t)(after - v) + 1 : 0; i < n; i++)
@@ -10,14 +10,14 @@ static const struct mail_header *find(const struct mail_header *v, size_t n, con
 	return NULL;
 }
 
-const struct mail_header *mail_header(const struct mail *m, const char *name,
-	const struct mail_header *after)
+const struct mail_header *mail_header(
+	const struct mail *m, const char *name, const struct mail_header *after)
 {
 	return find(m->headers.v, m->headers.n, name, after);
 }
 
-const struct mail_header *mail_part_header(const struct mail_part *p, const char *name,
-	const struct mail_header *after)
+const struct mail_header *mail_part_header(
+	const struct mail_part *p, const char *name, const struct mail_header *after)
 {
 	return find(p->headers, p->header_count, name, after);
 }

@@ -35,11 +35,11 @@ struct later {
 struct scan {
 	struct mail *m;
 	size_t parts_room;
-	const char *end;	/* of what is scanned */
+	const char *end; /* of what is scanned */
 	const char *line, *line_end, *next;
-	const char *before;	/* where the line before ended */
+	const char *before; /* where the line before ended */
 	struct level stack[LIMIT_MIME_DEPTH + 2];
-	size_t depth;		/* of the stack */
+	size_t depth; /* of the stack */
 	struct mail_header_block block;
 	bool in_headers, full;
 	LIST(struct later) later;
@@ -63,9 +63,9 @@ static bool is_encoded(const struct mail_part *p)
 
 static void add_later(struct scan *s, size_t part, struct str octets, struct str boundary)
 {
-	s->later.v = arena_grow(s->m->arena, s->later.v, s->later.n, s->later.n + 1,
-		sizeof(*s->later.v));
-	s->later.v[s->later.n++] = (struct later){ part, octets, boundary };
+	s->later.v = arena_grow(
+		s->m->arena, s->later.v, s->later.n, s->later.n + 1, sizeof(*s->later.v));
+	s->later.v[s->later.n++] = (struct later){part, octets, boundary};
 }
 
 /* A new entity inside the top one (or the message itself), of which the headers follow. */
@@ -74,8 +74,8 @@ static void open_part(struct scan *s)
 	struct mail *m = s->m;
 	if (m->parts.n == s->parts_room) {
 		s->parts_room = s->parts_room ? s->parts_room * 2 : 8;
-		m->parts.v = arena_grow(m->arena, m->parts.v, m->parts.n, s->parts_room,
-			sizeof(*m->parts.v));
+		m->parts.v = arena_grow(
+			m->arena, m->parts.v, m->parts.n, s->parts_room, sizeof(*m->parts.v));
 	}
 	struct mail_part *p = &m->parts.v[m->parts.n];
 	p->index = m->parts.n++;
@@ -86,7 +86,7 @@ static void open_part(struct scan *s)
 		p->depth = parent->depth + 1;
 		parent->has_children = true;
 	}
-	s->stack[s->depth++] = (struct level){ .part = p->index };
+	s->stack[s->depth++] = (struct level){.part = p->index};
 	s->full = m->parts.n >= LIMIT_MIME_PARTS;
 	s->in_headers = true;
 	mail_header_block_begin(&s->block, p->index == 0);
@@ -168,8 +168,8 @@ static void look_again(struct scan *s, const struct level *l, const struct mail_
 		add_later(s, p->index, STR(""), l->boundary);
 	} else if (l->guess_at) {
 		const char *end = l->guess_end ? l->guess_end : s->line;
-		add_later(s, p->index, str_from(l->guess_at, (size_t)(end - l->guess_at)),
-			l->guess);
+		add_later(
+			s, p->index, str_from(l->guess_at, (size_t)(end - l->guess_at)), l->guess);
 	}
 }
 
@@ -259,8 +259,8 @@ static bool take_delimiter(struct scan *s)
 	}
 	if (!cut_headers(s, s->line))
 		return true;
-	mail_note_if(s->m, l->place == PLACE_EPILOGUE && kind == DELIMITER_OPEN,
-		MAIL_HIDDEN_CONTENT);
+	mail_note_if(
+		s->m, l->place == PLACE_EPILOGUE && kind == DELIMITER_OPEN, MAIL_HIDDEN_CONTENT);
 	close_down_to(s, (size_t)(l - s->stack) + 1, s->before);
 	if (kind == DELIMITER_CLOSE) {
 		l->place = l->place == PLACE_PREAMBLE ? PLACE_PREAMBLE : PLACE_EPILOGUE;
@@ -373,7 +373,7 @@ static void scan_later(struct scan *s, const struct later *job)
 	if (!octets.n || s->full)
 		return;
 	s->depth = 1;
-	s->stack[0] = (struct level){ .part = job->part, .again = true };
+	s->stack[0] = (struct level){.part = job->part, .again = true};
 	if (job->boundary.p) {
 		s->stack[0].boundary = job->boundary;
 		s->stack[0].place = PLACE_PREAMBLE;
@@ -387,7 +387,7 @@ static void scan_later(struct scan *s, const struct later *job)
 struct mail *mail_parse(struct arena *arena, struct str raw)
 {
 	struct mail *m = ARENA_NEW(arena, struct mail);
-	struct scan s = { .m = m, .block.m = m };
+	struct scan s = {.m = m, .block.m = m};
 	m->arena = arena;
 	m->raw = raw;
 	if (!raw.p)

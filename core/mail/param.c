@@ -109,7 +109,7 @@ static void add(struct mail_params *out, const struct mail_param *p)
 
 static void parse_param(struct cursor *c)
 {
-	struct mail_param p = { .section = -1, .name = take_until(c, "=;\"(") };
+	struct mail_param p = {.section = -1, .name = take_until(c, "=;\"(")};
 	skip_cfws(c);
 	if (!p.name.n || peek(c) != '=') {
 		/* Skips what is no parameter, to the next ';'. */
@@ -132,7 +132,7 @@ static void parse_param(struct cursor *c)
 
 void mail_params_parse(struct arena *arena, struct str value, struct mail_params *params_r)
 {
-	struct cursor c = { arena, mail_unfold(arena, value), params_r, false };
+	struct cursor c = {arena, mail_unfold(arena, value), params_r, false};
 	bool separated = false;
 	params_r->n = 0;
 	params_r->malformed = params_r->comments = false;
@@ -186,8 +186,8 @@ static struct str take_charset(struct str *value)
 	return charset;
 }
 
-static const struct mail_param *find(const struct mail_params *params, const char *name,
-	int section, int extended)
+static const struct mail_param *find(
+	const struct mail_params *params, const char *name, int section, int extended)
 {
 	for (size_t i = 0; i < params->n; i++) {
 		const struct mail_param *p = &params->v[i];
@@ -235,7 +235,7 @@ bool mail_params_get(struct mail *m, const struct mail_params *params, const cha
 	struct str forms[3];
 	size_t n = 0;
 	bool gap = false;
-	*value_r = (struct mail_param_value){ 0 };
+	*value_r = (struct mail_param_value){0};
 	/* The extended form first: it is what RFC 2231 readers take. */
 	const struct mail_param *p = find(params, name, -1, true);
 	if (p) {
@@ -249,8 +249,8 @@ bool mail_params_get(struct mail *m, const struct mail_params *params, const cha
 	if (p) {
 		/* RFC 2047 5 forbids encoded words here, and nearly everybody writes them. */
 		bool encoded = str_find(p->value, STR("=?")) < p->value.n;
-		forms[n++] = encoded ? mail_decode_header(m, p->value) :
-				       mail_charset_to_utf8(m, p->value, STR(""));
+		forms[n++] = encoded ? mail_decode_header(m, p->value)
+				     : mail_charset_to_utf8(m, p->value, STR(""));
 		value_r->odd |= encoded;
 	}
 	if (!n)
@@ -261,7 +261,7 @@ bool mail_params_get(struct mail *m, const struct mail_params *params, const cha
 		value_r->ambiguous |= !str_eq(forms[0], forms[i]);
 	/* The same parameter twice: who reads the last one sees another value. */
 	for (size_t i = 0; p && i < params->n; i++)
-		value_r->ambiguous |= same_param(p, &params->v[i]) &&
-				      !str_eq(p->value, params->v[i].value);
+		value_r->ambiguous |=
+			same_param(p, &params->v[i]) && !str_eq(p->value, params->v[i].value);
 	return true;
 }

@@ -56,17 +56,17 @@ static struct str decode_q(struct arena *arena, struct str in, bool *odd_r)
 static struct str decode_word(struct mail *m, const struct word *w)
 {
 	bool odd = false;
-	struct str octets = w->base64 ? mail_decode_base64(m->arena, w->text, &odd) :
-					decode_q(m->arena, w->text, &odd);
+	struct str octets = w->base64 ? mail_decode_base64(m->arena, w->text, &odd)
+				      : decode_q(m->arena, w->text, &odd);
 	mail_note_if(m, odd, MAIL_ENCODED_WORD_ODD);
 	return octets;
 }
 
 struct output {
 	struct mail *m;
-	struct buf text;	 /* UTF-8 */
-	struct buf octets;	 /* of words of one charset, not converted yet */
-	struct str charset;	 /* theirs */
+	struct buf text;    /* UTF-8 */
+	struct buf octets;  /* of words of one charset, not converted yet */
+	struct str charset; /* theirs */
 };
 
 /*
@@ -141,7 +141,7 @@ struct str mail_decode_header(struct mail *m, struct str value)
 	struct str s = mail_unfold(m->arena, value);
 	if (str_find(s, STR("=?")) == s.n)
 		return str_is_utf8(s) ? s : mail_charset_to_utf8(m, s, STR(""));
-	struct output o = { .m = m, .text = BUF_INIT, .octets = BUF_INIT };
+	struct output o = {.m = m, .text = BUF_INIT, .octets = BUF_INIT};
 	decode_all(&o, s);
 	struct str made = arena_dup(m->arena, buf_str(&o.text));
 	buf_free(&o.text);
