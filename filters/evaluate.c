@@ -4,6 +4,7 @@
 #include <ctype.h>
 
 #include "core/limits.h"
+#include "filters/rules.h"
 #include "rules/template.h"
 #include "rules/verdict.h"
 
@@ -306,6 +307,19 @@ static void collect(struct evaluation *ev, struct filter_failure *failures, size
 	buf_free(&headers);
 }
 
+/* Meta rules see what all filters have found, the classifier too. */
+static void resolve_metas(struct evaluation *ev)
+{
+	for (size_t i = 0; i < ev->engine->count; i++) {
+		const struct runner *r = &ev->engine->runners[i];
+		const struct slot *slot = &ev->slots[i];
+
+		if (strcmp(r->filter->name, "rules") == 0 && !slot->failure.filter.n)
+			rules_metas(r->conf, slot->state, &ev->verdict.findings, ev->arena,
+				administrators_score, ev->engine->policies);
+	}
+}
+
 static void finish(struct evaluation *ev, struct verdict *verdict_r)
 {
 	struct filter_failure failures[ENGINE_MAX_FILTERS + 1];
@@ -319,6 +333,8 @@ static void finish(struct evaluation *ev, struct verdict *verdict_r)
 	};
 
 	collect(ev, failures, &in.failure_count);
+	if (ev->stage == STAGE_MESSAGE)
+		resolve_metas(ev);
 	if (arena_is_over(ev->arena))
 		failures[in.failure_count++] = (struct filter_failure){
 			STR("evaluation"), STR("taking the message apart needs too much memory"),

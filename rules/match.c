@@ -18,31 +18,33 @@ struct matcher {
 	pcre2_jit_stack *stack;
 };
 
-void matcher_free(struct matcher **m)
+/* Expressions live as long as the process: their memory is its arena's. */
+static void *take(PCRE2_SIZE size, void *arena)
 {
-	if (!*m)
-		return;
-	pcre2_match_data_free((*m)->data);
-	pcre2_jit_stack_free((*m)->stack);
-	pcre2_match_context_free((*m)->match);
-	pcre2_compile_context_free((*m)->compile);
-	free(*m);
+	return arena_alloc(arena, size);
+}
+
+static void give_back(void *p, void *arena)
+{
+}
+
+void match_close(struct matcher **m)
+{
+	if (*m)
+		pcre2_jit_stack_free((*m)->stack);
 	*m = NULL;
 }
 
-struct matcher *matcher_new(struct err *err)
+struct matcher *match_open(struct arena *arena, struct err *err)
 {
-	struct matcher *m = calloc(1, sizeof(*m));
+	struct matcher *m = ARENA_NEW(arena, struct matcher);
+	pcre2_general_context *general = pcre2_general_context_create(take, give_back, arena);
 
-	if (m) {
-		m->compile = pcre2_compile_context_create(NULL);
-		m->match = pcre2_match_context_create(NULL);
-		m->data = pcre2_match_data_create(1, NULL);
-		m->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
-	}
-	if (!m || !m->compile || !m->match || !m->data || !m->stack) {
-		if (m)
-			matcher_free(&m);
+	m->compile = pcre2_compile_context_create(general);
+	m->match = pcre2_match_context_create(general);
+	m->data = pcre2_match_data_create(1, general);
+	m->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, general);
+	if (!m->stack) {
 		err_set(err, "no memory for regular expressions");
 		return NULL;
 	}

@@ -39,9 +39,10 @@ struct match_text {
 
 enum match_result { MATCH_NO, MATCH_YES, MATCH_LIMIT };
 
-/* Lives as long as the process; freed only in tests. NULL without memory. */
-struct matcher *matcher_new(struct err *err);
-void matcher_free(struct matcher **m);
+/* In the process's arena, as is all that patterns need; NULL without memory for the JIT's stack.
+ * The free functions give back what the JIT has mapped: for tests, since the process keeps it. */
+struct matcher *match_open(struct arena *arena, struct err *err);
+void match_close(struct matcher **m);
 
 /*
  * flags: of "imsx" and "g", "o", "u", "a", which change nothing. octets: the pattern is matched on octets

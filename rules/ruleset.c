@@ -9,7 +9,7 @@
 
 struct ruleset *ruleset_new(struct arena *arena, struct err *err)
 {
-	struct matcher *matcher = matcher_new(err);
+	struct matcher *matcher = match_open(arena, err);
 	if (!matcher)
 		return NULL;
 	struct ruleset *rs = ARENA_NEW(arena, struct ruleset);
@@ -24,7 +24,7 @@ void ruleset_free(struct ruleset **rs)
 		return;
 	for (size_t i = 0; i < (*rs)->count; i++)
 		match_release(&(*rs)->rules[i].pattern);
-	matcher_free(&(*rs)->matcher);
+	match_close(&(*rs)->matcher);
 	*rs = NULL;
 }
 

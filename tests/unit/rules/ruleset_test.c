@@ -323,7 +323,7 @@ static void test_odd_folding(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
 	struct err err;
-	struct matcher *m = matcher_new(&err);
+	struct matcher *m = match_open(a, &err);
 	struct match_pattern p;
 	struct match_text t;
 
@@ -335,7 +335,7 @@ static void test_odd_folding(void **state)
 	match_text_init(a, STR("\xff KELVIN"), &t);
 	assert_int_equal(match_try(m, &p, &t), MATCH_YES);
 	match_release(&p);
-	matcher_free(&m);
+	match_close(&m);
 	arena_free(&a);
 }
 
