@@ -471,6 +471,14 @@ static int print_man(const char *program, const char *purpose, const struct comm
 	return print(&out);
 }
 
+/* A program of one command needs no name before its options. */
+static bool is_nameless(const struct command *const *commands, int argc, char **argv)
+{
+	if (!commands[0] || commands[1] || (argc && match(commands[0], argc, argv)))
+		return false;
+	return !argc || (strcmp(argv[0], "--version") != 0 && strncmp(argv[0], "--man", 5) != 0);
+}
+
 int command_main(const char *program, const char *purpose, const struct command *const *commands,
 	int argc, char **argv)
 {
@@ -478,6 +486,8 @@ int command_main(const char *program, const char *purpose, const struct command 
 	int words;
 	argc--;
 	argv++;
+	if (is_nameless(commands, argc, argv))
+		return run(program, commands[0], argc, argv);
 	if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
 		help_all(program, purpose, commands, "", &out);
 		if (argc)

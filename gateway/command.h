@@ -59,7 +59,8 @@ struct command {
 };
 
 /* Finds the command, parses, runs; prints help, manual (--man [NAME]; --man-list: those that
- * there are), version and usage errors. */
+ * there are), version and usage errors. A program of one command may be given its options
+ * without the name. */
 int command_main(const char *program, const char *purpose,
 	const struct command *const *commands, int argc, char **argv);
 /* Reads argv (without program and command name) into values; arguments are moved to the

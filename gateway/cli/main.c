@@ -2,6 +2,8 @@
 #include "gateway/cli/cli.h"
 
 /* These parse their own command lines: only they know their options. */
+static const struct command exec_run = { "run", "Runs the gateway in the foreground.",
+	.program = "supervisor" };
 #define JUDGE .program = "judge", .is_one_of_several = true
 static const struct command exec_check = { "check", "Judges one message, or an envelope alone.",
 	JUDGE };
@@ -19,31 +21,8 @@ static const struct command exec_config_man = { "config man", "Prints gatepost.c
 static const struct command exec_sink = { "sink", "A mailbox server for tests: SMTP and LMTP to Maildir.",
 	.program = "sink" };
 
-struct run_values {
-	const char *config;
-};
-static const struct command_option run_options[] = {
-	COMMAND_OPTION('c', "config", "FILE", OPTION_STRING, struct run_values, config,
-		CONFIG_DEFAULT_FILE, "The configuration file."),
-	COMMAND_OPTIONS_END,
-};
-
-static int run(const struct command *command, const void *values, int argc, char **argv)
-{
-	const struct run_values *v = values;
-	const char *const args[] = { "supervisor", "-c", v->config, NULL };
-	return command_exec("supervisor", (char *const *)args);
-}
-
-static const struct command cli_run = {
-	"run", "Runs the gateway in the foreground.",
-	.description = "It logs to standard error, a JSON object a line. SIGHUP reads the "
-		       "configuration anew, SIGTERM finishes what is under way and ends.",
-	.options = run_options, .size = sizeof(struct run_values), .run = run,
-};
-
 static const struct command *const commands[] = {
-	&cli_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_config_check,
+	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_config_check,
 	&exec_config_dump, &exec_config_sample, &exec_config_man,
 	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
 	&cli_quarantine_learn, &cli_report_list, &cli_status, &cli_setup, &exec_sink, &cli_demo,

@@ -275,19 +275,20 @@ static const struct command_option options[] = {
 	COMMAND_OPTIONS_END,
 };
 
+static const struct command sink_command = {
+	"sink", "Takes mail as a mailbox server would, for the demo and for tests.",
+	.description = "Speaks SMTP and LMTP, stores each message in a Maildir behind headers of "
+		       "its own (Return-Path, an X-Original-To for each accepted recipient, "
+		       "X-Sink-Octets: the number of octets that follow, exactly as received), and "
+		       "misbehaves on request.",
+	.options = options,
+	.size = sizeof(struct sink_options),
+	.run = run,
+};
+
 int main(int argc, char **argv)
 {
-	static const struct command commands[] = {
-		{"sink", "Takes mail as a mailbox server would, for the demo and for tests.",
-			.description =
-				"Speaks SMTP and LMTP, stores each message in a Maildir behind "
-				"headers of its own (Return-Path, an X-Original-To for each "
-				"accepted recipient, X-Sink-Octets: the number of octets that "
-				"follow, exactly as received), and misbehaves on request.",
-			.options = options, .size = sizeof(struct sink_options), .run = run},
-		{NULL},
-	};
+	static const struct command *const commands[] = { &sink_command, NULL };
 
-	return command_main(
-		"gatepost", "takes mail as a mailbox server would", commands, argc, argv);
+	return command_main("gatepost", "takes mail as a mailbox server would", commands, argc, argv);
 }

@@ -37,12 +37,7 @@ static const struct command run_command = {
 
 int main(int argc, char **argv)
 {
-	struct run_values values;
-	struct err err = { "unexpected argument" };
+	static const struct command *const commands[] = { &run_command, NULL };
 
-	if (command_parse(&run_command, &values, argc - 1, argv + 1, &err) != 0) {
-		fprintf(stderr, "gatepost run: %s\n", err.text);
-		return COMMAND_USAGE;
-	}
-	return run(&run_command, &values, 0, NULL);
+	return command_main("gatepost", "judges mail before it is taken", commands, argc, argv);
 }

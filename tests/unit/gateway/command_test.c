@@ -144,6 +144,20 @@ static void test_dispatch(void **state)
 	}
 }
 
+static void test_single_command_needs_no_name(void **state)
+{
+	static const struct command *const one[] = { &box_list, NULL };
+	static const char *const lines[] = { "p -n 3", "p box list -n 3" };
+	for (size_t i = 0; i < 2; i++) {
+		char line[100], *argv[20];
+		snprintf(line, sizeof(line), "%s", lines[i]);
+		int argc = split(line, argv);
+		seen[0] = '\0';
+		assert_int_equal(command_main("p", "is a test", one, argc, argv), 0);
+		assert_string_equal(seen, "box list: 0  3 /etc/x");
+	}
+}
+
 static void test_help_names_all(void **state)
 {
 	struct buf help = BUF_INIT, man = BUF_INIT;
@@ -165,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_usage_errors),
 		cmocka_unit_test(test_dispatch),
+		cmocka_unit_test(test_single_command_needs_no_name),
 		cmocka_unit_test(test_help_names_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
