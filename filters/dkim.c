@@ -101,7 +101,7 @@ static bool fetch_keys(struct filter_call *call, struct dkim_signature *signatur
 			complete = false;
 		else if (dns_answer_is_error(answer))
 			dkim_signature_settle(s, AUTH_TEMPERROR, "the key could not be fetched");
-		else if (dkim_key_select(answer, call->arena, &s->key, &reason) < 0)
+		else if (dkim_key_select(answer, s->algorithm, call->arena, &s->key, &reason) < 0)
 			dkim_signature_settle(s, AUTH_PERMERROR, reason);
 	}
 	return complete;

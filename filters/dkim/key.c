@@ -68,7 +68,8 @@ static struct str wrap_rsa(struct str p, struct arena *arena)
 	return str_from(text, (size_t)EVP_EncodeBlock((uint8_t *)text, out, (int)at));
 }
 
-static int compact(struct str txt, struct arena *arena, struct str *record_r, const char **reason_r)
+static int compact(struct str txt, struct str algorithm, struct arena *arena, struct str *record_r,
+	const char **reason_r)
 {
 	static const char *const known[] = { "v", "h", "k", "s", "t", "p" };
 	struct dkim_tags tags;
@@ -86,7 +87,11 @@ static int compact(struct str txt, struct arena *arena, struct str *record_r, co
 	*reason_r = "the key is revoked";
 	if (p.n == 0)
 		return -1;
-	bool rsa = !dkim_tags_get(&tags, "k").p || str_eq_c(dkim_tags_get(&tags, "k"), "rsa");
+	struct str k = dkim_tags_get(&tags, "k");
+	bool rsa = !k.p || str_eq_c(k, "rsa");
+	*reason_r = "the key is of another type than the signature";
+	if (!str_eq(rsa ? STR("rsa") : k, str_sub(algorithm, 0, str_chr(algorithm, '-'))))
+		return -1;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		struct str value = dkim_tags_get(&tags, known[i]);
 		if (!value.p)
@@ -101,8 +106,8 @@ static int compact(struct str txt, struct arena *arena, struct str *record_r, co
 	return record_r->n <= DKIM_KEY_RECORD_MAX ? 0 : -1;
 }
 
-int dkim_key_select(const struct dns_answer *answer, struct arena *arena, struct str *record_r,
-	const char **reason_r)
+int dkim_key_select(const struct dns_answer *answer, struct str algorithm, struct arena *arena,
+	struct str *record_r, const char **reason_r)
 {
 	struct str found = { NULL, 0 };
 
@@ -117,5 +122,5 @@ int dkim_key_select(const struct dns_answer *answer, struct arena *arena, struct
 		found = txt;
 	}
 	*reason_r = "there is no key";
-	return found.p ? compact(found, arena, record_r, reason_r) : -1;
+	return found.p ? compact(found, algorithm, arena, record_r, reason_r) : -1;
 }
