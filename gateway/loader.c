@@ -60,6 +60,13 @@ static int tighten(const struct loader *loader, struct err *err)
 	return sandbox_enter(&sandbox, NULL, err);
 }
 
+/* Has the other end gone? Then nobody waits for an answer, and failing to give it is no failure. */
+static bool is_abandoned(int fd)
+{
+	struct pollfd p = { .fd = fd };
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
 static int serve(const struct loader *loader, struct loader_child *child, struct err *err)
 {
 	struct ipc_store store = { .buf = BUF_INIT };
@@ -71,7 +78,7 @@ static int serve(const struct loader *loader, struct loader_child *child, struct
 		result = loader->def->work(child, &request, err);
 		*child->running = 0;
 		if (result != 0)
-			return -1;
+			return is_abandoned(child->fd) ? 0 : -1;
 	}
 	return result;
 }

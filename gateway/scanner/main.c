@@ -120,12 +120,13 @@ static int child(struct loader_child *child, struct err *err)
 {
 	struct scanner *s = child->self->context;
 	size_t n = strlen(s->folder);
+	if (!s->engine)
+		return 0;
 	snprintf(s->folder + n, sizeof(s->folder) - n, "/%lld", (long long)child->index);
 	if (mkdir(s->folder, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", s->folder);
 	empty(s->folder);
-	if (s->engine)
-		clamav_engine_folder(s->engine, s->folder);
+	clamav_engine_folder(s->engine, s->folder);
 	return 0;
 }
 
