@@ -101,7 +101,7 @@ def test_reload_without_change_keeps_the_others(tmp_path):
 @pytest.mark.parametrize("broken, place, words", [
     ("\nlimits { message_siz = 1 }\n", "gatepost.conf:9:", "message_size"),
     ('\nfilter "spf" { tiemout = 3s }\n', "gatepost.conf:9:", "timeout"),
-    ('\nlisten "127.0.0.1:nonsense" {}\n', "gatepost.conf:9:", "127.0.0.1"),
+    ('\nlisten "127.0.0.1:nonsense" {}\n', "gatepost.conf:9:", "listen section"),
 ])
 def test_broken_file_is_refused(tmp_path, broken, place, words):
     with Gateway(tmp_path) as gateway:
