@@ -232,6 +232,14 @@ struct engine *engine_start(struct conf *conf, const struct env *env, struct err
 	return e;
 }
 
+const void *engine_conf(const struct engine *engine, const char *filter)
+{
+	for (size_t i = 0; i < engine->count; i++)
+		if (strcmp(engine->runners[i].filter->name, filter) == 0)
+			return engine->runners[i].conf;
+	return NULL;
+}
+
 unsigned engine_stages(const struct engine *engine)
 {
 	unsigned stages = STAGE_MESSAGE;

@@ -28,6 +28,8 @@ struct engine *engine_start(struct conf *conf, const struct env *env, struct err
 unsigned engine_stages(const struct engine *engine);
 /* "geo=2026-11-01 rules=1a2b": what would judge. */
 const char *engine_versions(const struct engine *engine);
+/* The configuration of a filter, as its start() left it; NULL if it is unknown or not enabled. */
+const void *engine_conf(const struct engine *engine, const char *filter);
 /* Prints name, stages, state and summary of every filter, a line each. */
 void engine_list(struct buf *out);
 

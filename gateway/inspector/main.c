@@ -6,12 +6,16 @@
  * a cache of a few evaluations, which may be dropped at any moment: facts live in the
  * front.
  */
+#include <errno.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/hash.h"
 #include "core/limits.h"
 #include "core/mail/charset.h"
+#include "bayes/model.h"
+#include "filters/bayes.h"
 #include "filters/evaluate.h"
 #include "gateway/loader.h"
 #include "gateway/log.h"
@@ -132,12 +136,38 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 	return result;
 }
 
+/* EVALUATE_TOKENS: the features of a message for the trainer, who sees no message itself. */
+
+static int answer_tokens(struct loader_child *child, const struct ipc_packet *request, struct err *err)
+{
+	struct inspector *inspector = child->self->context;
+	const void *conf = engine_conf(inspector->engine, "bayes");
+	struct tokens_reply r = { .tokens = STR("") };
+	struct buf lesson = BUF_INIT;
+	struct str message;
+	char hash[65];
+
+	if (request->fd_count != 1 || memfd_map(request->fds[0], LIMIT_MESSAGE_BYTES, &message, err) != 0)
+		return err_set(err, "a message is to be learned, but did not come");
+	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
+	if (conf != NULL && bayes_lesson(conf, mail_parse(arena, message), &lesson) == 0)
+		r.tokens = buf_str(&lesson);
+	hash_sha256_hex(message, hash);
+	r.hash = str_c(hash);
+	int result = reply(child, request, EVALUATE_TOKENS, &tokens_reply_record, &r, err);
+	arena_free(&arena);
+	buf_free(&lesson);
+	memfd_unmap(message);
+	return result;
+}
+
 /* Requests: a row each. */
 static const struct {
 	uint16_t type;
 	int (*answer)(struct loader_child *child, const struct ipc_packet *request, struct err *err);
 } requests[] = {
 	{ EVALUATE, answer_evaluate },
+	{ EVALUATE_TOKENS, answer_tokens },
 };
 
 static int work(struct loader_child *child, struct ipc_packet *request, struct err *err)
@@ -174,6 +204,17 @@ static int warm_up(struct err *err)
 	return mail_charset_preload(err);
 }
 
+/* The model must be there to be mapped, also when nothing has been learned yet: the trainer writes
+ * into the same file later. */
+static int make_model(struct role_self *self, struct err *err)
+{
+	const char *folder = config_path(self->config, self->arena, "bayes");
+
+	if (mkdir(folder, 0750) != 0 && errno != EEXIST)
+		return err_sys(err, "%s cannot be made", folder);
+	return model_ensure(config_path(self->config, self->arena, "bayes/model"), err);
+}
+
 static int load(struct role_self *self, struct ctl_ready *ready_r, struct err *err)
 {
 	struct inspector *inspector = ARENA_NEW(self->arena, struct inspector);
@@ -186,6 +227,8 @@ static int load(struct role_self *self, struct ctl_ready *ready_r, struct err *e
 
 	self->context = inspector;
 	inspector->arena = arena_new(LIMIT_FACTS_BYTES);
+	if (make_model(self, err) != 0)
+		return -1;
 	inspector->engine = engine_start(self->conf, &env, err);
 	if (inspector->engine == NULL || show_errors(self, err) != 0)
 		return -1;

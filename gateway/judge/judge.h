@@ -13,7 +13,8 @@
 #include "gateway/command.h"
 #include "gateway/config.h"
 
-extern const struct command check_command, replay_command, config_check_command,
+extern const struct command check_command, replay_command, learn_command, eval_command,
+	config_check_command,
 	config_dump_command, config_sample_command, config_man_command;
 int judge_list_filters(void);
 

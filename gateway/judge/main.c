@@ -5,6 +5,8 @@ int main(int argc, char **argv)
 	static const struct command *const commands[] = {
 		&check_command,
 		&replay_command,
+		&learn_command,
+		&eval_command,
 		&config_check_command,
 		&config_dump_command,
 		&config_sample_command,

@@ -1,0 +1,310 @@
+#include "bayes/features.h"
+
+#include "bayes/fold.h"
+#include <stdio.h>
+
+#include "core/limits.h"
+
+enum {
+	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, twice as many */
+	TOKEN_SET = 16384,
+	WINDOW = 5,	  /* words that a pair may span */
+	WORD_MAX = 40,	  /* a longer word is cut: its start says enough */
+	HOSTS_MAX = 60,
+	PARTS_MAX = 30,
+};
+
+struct extractor {
+	struct mail *mail;
+	struct features *out;
+	uint64_t key[2];
+	uint32_t *gram_set;
+	uint64_t *token_set;
+	uint64_t window[WINDOW]; /* hashes of the last words, newest first */
+	size_t window_count;
+	uint64_t field;
+};
+
+/* Hashing: keyed, and cheap, since thousands are made of each message. */
+
+static uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93u;
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93u;
+	return h ^ h >> 32;
+}
+
+static uint64_t hash_octets(const struct extractor *x, uint64_t seed, struct str s)
+{
+	uint64_t h = seed ^ x->key[0];
+	while (s.n >= 8) {
+		uint64_t word;
+		memcpy(&word, s.p, 8);
+		h = mix(h ^ word) + x->key[1];
+		s = str_skip(s, 8);
+	}
+	uint64_t last = s.n;
+	for (size_t i = 0; i < s.n; i++)
+		last = last << 8 | (unsigned char)s.p[i];
+	return mix(h ^ last ^ x->key[1]);
+}
+
+static uint64_t field_of(const struct extractor *x, const char *name)
+{
+	return hash_octets(x, 1, str_c(name));
+}
+
+/* Sets */
+
+static void add_gram(struct extractor *x, uint32_t h)
+{
+	if (x->out->gram_count == FEATURES_GRAMS)
+		return;
+	h += h == 0;
+	for (size_t at = h % GRAM_SET;; at = (at + 1) % GRAM_SET) {
+		if (x->gram_set[at] == h)
+			return;
+		if (x->gram_set[at])
+			continue;
+		x->gram_set[at] = h;
+		x->out->grams[x->out->gram_count++] = h;
+		return;
+	}
+}
+
+static void add_token(struct extractor *x, uint64_t h)
+{
+	if (x->out->token_count == FEATURES_TOKENS)
+		return;
+	h += h == 0;
+	for (size_t at = h % TOKEN_SET;; at = (at + 1) % TOKEN_SET) {
+		if (x->token_set[at] == h)
+			return;
+		if (x->token_set[at])
+			continue;
+		x->token_set[at] = h;
+		x->out->tokens[x->out->token_count++] = h;
+		return;
+	}
+}
+
+/* View A */
+
+static void grams_of(struct extractor *x, struct str s, uint64_t field)
+{
+	uint32_t window = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		window = window << 8 | (unsigned char)s.p[i];
+		if (i >= 3)
+			add_gram(x, (uint32_t)mix((window ^ field) * x->key[1] + x->key[0]));
+	}
+}
+
+/* View B */
+
+static void open_field(struct extractor *x, const char *name)
+{
+	x->field = field_of(x, name);
+	x->window_count = 0;
+}
+
+static void add_word(struct extractor *x, struct str word)
+{
+	uint64_t h = hash_octets(x, x->field, str_sub(word, 0, WORD_MAX));
+	add_token(x, h);
+	for (size_t i = 0; i < x->window_count; i++)
+		add_token(x, mix(x->window[i] * (2 * i + 3) + h));
+	memmove(x->window + 1, x->window, sizeof(x->window) - sizeof(x->window[0]));
+	x->window[0] = h;
+	if (x->window_count < WINDOW - 1)
+		x->window_count++;
+}
+
+static bool is_word(char c)
+{
+	return char_is_alnum(c) || (c & 0x80) || c == '\'' || c == '-' || c == '_' || c == '$' || c == '!' || c == '%' ||
+	       c == '.' || c == '@';
+}
+
+/* Scripts without blanks between words give pairs of characters instead. */
+static void add_wide(struct extractor *x, struct str run)
+{
+	struct str previous = { NULL, 0 };
+	uint32_t code;
+	size_t len;
+	while ((len = str_utf8(run, &code)) > 0) {
+		struct str one = str_sub(run, 0, len);
+		if (previous.n)
+			add_word(x, str_from(previous.p, previous.n + len));
+		previous = one;
+		run = str_skip(run, len);
+	}
+}
+
+static bool is_wide(struct str word)
+{
+	uint32_t code;
+	return word.n > 6 && str_utf8(word, &code) == 3 && code >= 0x2e80;
+}
+
+static void words_of(struct extractor *x, struct str s)
+{
+	for (size_t i = 0; i < s.n;) {
+		size_t from = i;
+		while (i < s.n && is_word(s.p[i]))
+			i++;
+		struct str word = str_sub(s, from, i - from);
+		while (word.n && (word.p[word.n - 1] == '.' || word.p[word.n - 1] == '-'))
+			word.n--;
+		if (is_wide(word))
+			add_wide(x, word);
+		else if (word.n)
+			add_word(x, word);
+		if (i == from)
+			i++;
+	}
+}
+
+/* Headers */
+
+/* They say where a message was collected or how others judged it, not what it is. */
+static const char *const left_out[] = { "x-spam", "x-virus", "list-", "x-mailman", "x-beenthere", "x-gatepost",
+	"authentication-results", "arc-", "x-rspamd", "x-spamd", "x-spamtest", "status", "x-status", "x-uid",
+	"x-keywords", "content-length", "lines", "delivered-to", "x-original-to", "return-path", "errors-to",
+	"mailing-list", "archived-at", "x-loop", "received-spf", "x-bogosity", "x-dspam", "x-crm114", "x-evolution",
+	"x-mozilla", "x-gmane", "x-list", "x-topics", "x-content-filtered", "precedence", "sender", "message-id-hash",
+	"x-message-id-hash", "x-mailfrom", "x-hyperkitty", "x-egroups", "x-apparently-to", "xref", "newsgroups", "path",
+	"lines", "x-google-group", "x-original-sender", "x-original-authentication" };
+
+static bool is_left_out(struct str name)
+{
+	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+		if (str_istarts(name, left_out[i]))
+			return true;
+	return false;
+}
+
+/* "[list-name] Re: subject": the tag is the list's, not the author's. */
+static struct str without_tags(struct str subject)
+{
+	for (;;) {
+		subject = str_trim(subject);
+		if (str_istarts(subject, "re:") || str_istarts(subject, "fw:")) {
+			struct str rest = without_tags(str_skip(subject, 3));
+			return rest;
+		}
+		size_t end = str_chr(subject, ']');
+		if (subject.n == 0 || subject.p[0] != '[' || end == subject.n)
+			return subject;
+		subject = str_skip(subject, end + 1);
+	}
+}
+
+static void header_words(struct extractor *x, const struct mail_header *h, struct buf *scratch)
+{
+	char field[48];
+	struct str value = str_ieq_c(h->name, "Subject") ? mail_decode_header(x->mail, h->value) : h->value;
+	if (str_ieq_c(h->name, "Subject"))
+		value = without_tags(value);
+	snprintf(field, sizeof(field), "h:%.*s", (int)(h->name.n > 40 ? 40 : h->name.n), h->name.p);
+	for (char *p = field; *p; p++)
+		*p = char_lower(*p);
+	buf_clear(scratch);
+	fold_text(value, 500, scratch);
+	open_field(x, field);
+	words_of(x, buf_str(scratch));
+	/* That it is there, and where it stands among the others, is a trait of its sender's program. */
+	add_token(x, hash_octets(x, 2, str_c(field)));
+}
+
+static void headers_of(struct extractor *x)
+{
+	struct buf canonical = BUF_INIT, scratch = BUF_INIT;
+	uint64_t order = 0;
+	size_t received = 0;
+	for (size_t i = 0; i < x->mail->headers.n && i < 100; i++) {
+		const struct mail_header *h = &x->mail->headers.v[i];
+		if (is_left_out(h->name) || (str_ieq_c(h->name, "Received") && ++received > 3))
+			continue;
+		header_words(x, h, &scratch);
+		uint64_t name = hash_octets(x, 3, arena_lower(x->mail->arena, str_sub(h->name, 0, 60)));
+		add_token(x, mix(order * 5 + name));
+		order = name;
+		if (canonical.n >= FEATURES_HEADER_BYTES)
+			continue;
+		buf_str_add(&canonical, str_sub(h->name, 0, 60));
+		buf_c(&canonical, ": ");
+		struct str value = str_sub(h->value, 0, 400);
+		if (str_ieq_c(h->name, "Subject"))
+			value = without_tags(mail_decode_header(x->mail, h->value));
+		buf_str_add(&canonical, str_sub(value, 0, 400));
+		buf_char(&canonical, '\n');
+	}
+	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES), 0);
+	buf_free(&canonical);
+	buf_free(&scratch);
+}
+
+/* Body */
+
+static void links_of(struct extractor *x)
+{
+	mail_urls(x->mail);
+	for (size_t i = 0; i < x->mail->urls.n && i < HOSTS_MAX; i++) {
+		struct str host = x->mail->urls.v[i].host;
+		uint64_t field = field_of(x, "url");
+		add_token(x, hash_octets(x, field, host));
+		for (size_t dot = str_chr(host, '.'); dot < host.n; dot = str_chr(host, '.')) {
+			host = str_skip(host, dot + 1);
+			add_token(x, hash_octets(x, field, host));
+		}
+	}
+}
+
+static void structure_of(struct extractor *x)
+{
+	char text[200];
+	for (size_t i = 0; i < x->mail->parts.n && i < PARTS_MAX; i++) {
+		const struct mail_part *p = &x->mail->parts.v[i];
+		int n = snprintf(text, sizeof(text), "%u %.*s/%.*s %.*s %d", p->depth, (int)(p->type.n % 40), p->type.p,
+			(int)(p->subtype.n % 40), p->subtype.p, (int)(p->charset.n % 40),
+			p->charset.n ? p->charset.p : "", (int)p->encoding);
+		add_token(x, hash_octets(x, 4, str_from(text, (size_t)n)));
+		size_t dot = str_rchr(p->filename, '.');
+		if (dot < p->filename.n)
+			add_token(x, hash_octets(x, 5, str_sub(p->filename, dot, 10)));
+	}
+	for (int a = 0; a < MAIL_ANOMALY_COUNT; a++)
+		if (mail_has(x->mail, (enum mail_anomaly)a))
+			add_token(x, mix(0x616e6f6du + (uint64_t)a * 77 + x->key[0]));
+}
+
+static void body_of(struct extractor *x)
+{
+	struct buf text = BUF_INIT;
+	fold_text(mail_text(x->mail), FEATURES_WORD_BYTES, &text);
+	open_field(x, "body");
+	words_of(x, buf_str(&text));
+	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES), 0);
+	/* The raw body too: markup and encodings are a trait of the sender's program. */
+	grams_of(x, str_sub(x->mail->body, 0, 1500), 0);
+	buf_free(&text);
+}
+
+void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r)
+{
+	struct extractor x = { .mail = mail, .out = features_r };
+	memcpy(x.key, salt, sizeof(x.key));
+	x.key[1] |= 1;
+	features_r->gram_count = features_r->token_count = 0;
+	features_r->grams = ARENA_ARRAY(mail->arena, FEATURES_GRAMS, uint32_t);
+	features_r->tokens = ARENA_ARRAY(mail->arena, FEATURES_TOKENS, uint64_t);
+	x.gram_set = ARENA_ARRAY(mail->arena, GRAM_SET, uint32_t);
+	x.token_set = ARENA_ARRAY(mail->arena, TOKEN_SET, uint64_t);
+	headers_of(&x);
+	body_of(&x);
+	links_of(&x);
+	structure_of(&x);
+}

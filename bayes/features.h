@@ -1,0 +1,38 @@
+/*
+ * features: what the classifier sees of a message, as salted hashes, each once.
+ *
+ * Two views (grams and tokens), both of decoded text with look-alike characters
+ * folded, and of selected headers; headers and subject tags that only say where a
+ * message was collected (X-Spam-*, List-*, our own, …) are left out.
+ *
+ *   grams   every four octets of a canonical string: headers first, then the text
+ *   tokens  words and pairs of words up to five apart (orthogonal sparse bigrams),
+ *           prefixed with the field that they stand in; hosts of links; structure
+ *
+ * The salt is the model's secret: without it nobody can work out which words share
+ * a slot. Nothing is allocated per feature.
+ */
+#ifndef BAYES_FEATURES_H
+#define BAYES_FEATURES_H
+
+#include "core/mail/mail.h"
+
+enum {
+	FEATURES_GRAMS = 8192,	/* at most */
+	FEATURES_TOKENS = 6000,
+	FEATURES_HEADER_BYTES = 3000,
+	FEATURES_TEXT_BYTES = 3000, /* grams of the text */
+	FEATURES_WORD_BYTES = 6000, /* words of the text */
+};
+
+struct features {
+	uint32_t *grams;
+	size_t gram_count;
+	uint64_t *tokens;
+	size_t token_count;
+};
+
+/* From the arena of the mail. */
+void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r);
+
+#endif

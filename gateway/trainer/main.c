@@ -1,0 +1,180 @@
+/*
+ * trainer: the only writer of the classifier's model. It never sees a message: the
+ * bench inspector takes it apart and hands back its features.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bayes/lesson.h"
+#include "bayes/model.h"
+#include "core/limits.h"
+#include "gateway/log.h"
+#include "gateway/role.h"
+
+enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20 };
+
+struct trainer {
+	struct role_self *self;
+	struct model *model;
+	struct channel *bench;
+	struct arena *arena;
+	struct loop_timer *sync;
+	size_t open_lessons;
+};
+
+/* A lesson on its way through the bench inspector. */
+struct lesson {
+	struct trainer *trainer;
+	struct channel *from; /* NULL once it has gone away */
+	uint32_t request;
+	bool spam;
+	struct lesson *next;
+};
+static struct lesson *lessons;
+
+static void answer(struct channel *channel, uint32_t id, enum keep_result result, const char *text)
+{
+	struct keep_reply reply = { .result = (int)result, .text = str_c(text) };
+	struct buf payload = BUF_INIT;
+	record_encode(&keep_reply_record, &reply, &payload);
+	struct ipc_packet packet = { .id = id, .payload = buf_str(&payload) };
+	channel_send(channel, &packet);
+	buf_free(&payload);
+}
+
+static void finish(struct lesson *lesson, enum keep_result result, const char *text)
+{
+	struct lesson **at = &lessons;
+	while (*at != lesson)
+		at = &(*at)->next;
+	*at = lesson->next;
+	if (lesson->from)
+		answer(lesson->from, lesson->request, result, text);
+	lesson->trainer->open_lessons--;
+	if (lesson->trainer->self->is_draining && lesson->trainer->open_lessons == 0)
+		role_exit(lesson->trainer->self);
+	free(lesson);
+}
+
+static void on_features(void *context, const struct ipc_packet *packet)
+{
+	struct lesson *lesson = context;
+	struct trainer *t = lesson->trainer;
+	struct tokens_reply reply;
+	struct features features;
+	struct err err;
+	arena_reset(t->arena);
+	if (!packet) {
+		finish(lesson, KEEP_IO_ERROR, "the inspector that takes messages apart has died: try again");
+	} else if (record_decode(&tokens_reply_record, packet->payload, t->arena, &reply, &err) < 0 ||
+		lesson_decode(reply.tokens, t->arena, &features) < 0) {
+		finish(lesson, KEEP_REFUSED, "the message could not be taken apart for learning");
+	} else {
+		model_learn(t->model, &features, lesson->spam);
+		loop_timer_set(t->sync, SYNC_MS);
+		finish(lesson, KEEP_OK, "");
+	}
+	for (unsigned i = 0; packet && i < packet->fd_count; i++)
+		close(packet->fds[i]);
+}
+
+static void on_train(struct trainer *t, struct channel *channel, const struct ipc_packet *packet)
+{
+	struct train_request order;
+	struct tokens_request ask = { .tenant = STR("") };
+	struct err err;
+	struct buf payload = BUF_INIT;
+	arena_reset(t->arena);
+	if (record_decode(&train_request_record, packet->payload, t->arena, &order, &err) < 0 ||
+		packet->fd_count != 1) {
+		answer(channel, packet->id, KEEP_REFUSED, "the lesson makes no sense");
+		return;
+	}
+	struct lesson *lesson = calloc(1, sizeof(*lesson));
+	*lesson = (struct lesson){ t, channel, packet->id, order.spam, lessons };
+	lessons = lesson;
+	t->open_lessons++;
+	record_encode(&tokens_request_record, &ask, &payload);
+	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), packet->fds, 1,
+				 on_features, lesson) == 0)
+		finish(lesson, KEEP_IO_ERROR, "no inspector is there to take the message apart: try again");
+	buf_free(&payload);
+}
+
+static void on_packet(void *context, struct channel *channel, struct ipc_packet *packet)
+{
+	if (packet->type == TRAIN)
+		on_train(context, channel, packet);
+	for (unsigned i = 0; i < packet->fd_count; i++)
+		close(packet->fds[i]);
+}
+
+static void on_closed(void *context, struct channel *channel)
+{
+	struct trainer *t = context;
+	if (t->bench == channel)
+		t->bench = NULL;
+	for (struct lesson *l = lessons; l; l = l->next)
+		if (l->from == channel)
+			l->from = NULL;
+}
+
+static void on_sync(void *context)
+{
+	struct trainer *t = context;
+	struct err err;
+	if (model_sync(t->model, &err) < 0)
+		log_event(LOG_LEVEL_ERROR, "model-not-durable", "%s", err.text);
+}
+
+static int load(struct role_self *self, struct err *err)
+{
+	struct trainer *t = ARENA_NEW(self->arena, struct trainer);
+	const char *folder = config_path(self->config, self->arena, "bayes");
+	const char *path = config_path(self->config, self->arena, "bayes/model");
+	struct stat st;
+	self->context = t;
+	t->self = self;
+	t->arena = arena_new(REQUEST_MEMORY);
+	t->sync = loop_timer_new(self->loop, on_sync, t);
+	if (role_folder(self, folder, err) < 0 || model_ensure(path, err) < 0)
+		return -1;
+	/* Made by whoever came first, maybe as root. */
+	if (geteuid() == 0 && (stat(folder, &st) < 0 || chown(path, st.st_uid, st.st_gid) < 0))
+		return err_sys(err, "%s cannot be given to the trainer", path);
+	t->model = model_open(path, MODEL_WRITE, err);
+	if (t->model && model_is_unclean(t->model))
+		log_event(LOG_LEVEL_WARNING, "model-unclean",
+			"the last trainer ended within a lesson, which may count by half");
+	return t->model ? 0 : -1;
+}
+
+static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
+{
+	static const struct channel_ops ops = { .packet = on_packet, .closed = on_closed };
+	struct trainer *t = self->context;
+	struct channel *channel = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, t);
+	if (peer->role == ROLE_INSPECTOR)
+		t->bench = channel;
+}
+
+static void drain(struct role_self *self)
+{
+	struct trainer *t = self->context;
+	on_sync(t);
+	if (t->open_lessons == 0)
+		role_exit(self);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role_def trainer = {
+		.role = ROLE_TRAINER,
+		.allow = SANDBOX_FILES,
+		.load = load,
+		.wire = wire,
+		.drain = drain,
+	};
+	return role_main(&trainer, argc, argv);
+}
