@@ -112,7 +112,7 @@ def test_broken_file_is_refused(tmp_path, broken, place, words):
         line = gateway.wait("reload-refused")
         assert place in line["text"]
         assert words in line["text"] or any(words in e["text"] for e in gateway.events("config-error"))
-        assert gateway.pids("front") == front
+        assert set(front) <= set(gateway.pids("front"))
         assert gateway.greeting().startswith("220 ")
         # Mended, it is taken.
         gateway.configure(BASIC)
