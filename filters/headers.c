@@ -32,8 +32,8 @@ static const struct finding_def findings[] = {
 	{ "HEADERS_FROM_OTHER_ADDRESS", 1.2,
 		"The name in From is an address of another domain than the address itself." },
 	{ "HEADERS_DATE_MISSING", 1, "The message has no Date header." },
-	{ "HEADERS_DATE_INVALID", 0.8, "The Date header is not a date." },
-	{ "HEADERS_DATE_FUTURE", 1.5, "The message is dated more than a day in the future." },
+	{ "HEADERS_DATE_INVALID", 1.2, "The Date header is not a date." },
+	{ "HEADERS_DATE_FUTURE", 2, "The message is dated more than a day in the future." },
 	{ "HEADERS_DATE_PAST", 0.5, "The message is dated more than a month ago." },
 	{ "HEADERS_MESSAGE_ID_MISSING", 0.8, "The message has no Message-ID header." },
 	{ "HEADERS_MESSAGE_ID_INVALID", 0.3, "The Message-ID is not of the form <left@right>." },
@@ -70,7 +70,7 @@ static const struct finding_def findings[] = {
 	{ "MIME_PARTS_LIMIT", 5 },
 	{ "MIME_PARTIAL", 4 },
 	{ "MIME_UUENCODE", 0.5 },
-	{ "MIME_PARAM_AMBIGUOUS", 3 },
+	{ "MIME_PARAM_AMBIGUOUS", 1.5 },
 	{ .name = NULL },
 };
 
