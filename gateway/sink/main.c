@@ -215,6 +215,14 @@ static int serve(void)
 	return fflush(stdout) ? COMMAND_FAILED : COMMAND_OK;
 }
 
+static void free_lists(const struct sink_options *o)
+{
+	free(o->smtp.v);
+	free(o->lmtp.v);
+	free(o->reject.v);
+	free(o->after_dot.v);
+}
+
 static int run(const struct command *command, const void *values, int argc, char **argv)
 {
 	const struct sink_options *o = values;
@@ -233,9 +241,11 @@ static int run(const struct command *command, const void *values, int argc, char
 		bool store = *o->maildir && !o->discard;
 		if (!(store && maildir_prepare(o->maildir, &err)) && !prepare_tls(&err) &&
 			!listen_all(&err))
-			return serve();
+			code = serve();
 	}
-	fprintf(stderr, "gatepost sink: %s\n", err.text);
+	if (*err.text)
+		fprintf(stderr, "gatepost sink: %s\n", err.text);
+	free_lists(o);
 	return code;
 }
 
