@@ -108,6 +108,7 @@ struct filter {
 	bool disabled_by_default;
 	bool authenticates;		/* counts against LIMIT_AUTH_DNS_QUESTIONS: spf, dkim, dmarc, arc */
 	int (*start)(void *conf, const struct env *env, struct err *err); /* may be NULL */
+	void (*stop)(void *conf); /* gives back what start() took outside the arena; may be NULL */
 	const char *(*version)(const void *conf); /* of the data it judges by, one word; may be NULL */
 	enum step (*run)(struct filter_call *call);
 };

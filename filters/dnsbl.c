@@ -51,9 +51,8 @@ struct dnsbl_conf {
 	struct zone *zones;
 	size_t zone_count;
 	const psl_ctx_t *psl;
+	psl_ctx_t *own_psl; /* NULL: the library's built-in one */
 };
-
-static psl_ctx_t *suffixes; /* of the process */
 
 static const char *const kinds[] = { "client", "domain", NULL };
 static const char *const actions[] = { "forward", "tag", "quarantine", "reject", NULL };
@@ -323,10 +322,17 @@ static int start(void *data, const struct env *env, struct err *err)
 		conf->zones[i].finding = finding_name(&conf->zones[i], env->arena);
 	/* psl_latest(NULL) finds nothing; the distribution's file is newer than the built-in list. */
 	if (!env->offline)
-		conf->psl = suffixes = psl_latest(psl_dist_filename());
-	if (!conf->psl)
-		conf->psl = psl_builtin();
+		conf->own_psl = psl_latest(psl_dist_filename());
+	conf->psl = conf->own_psl ? conf->own_psl : psl_builtin();
 	return 0;
+}
+
+static void stop(void *data)
+{
+	struct dnsbl_conf *conf = data;
+
+	psl_free(conf->own_psl);
+	conf->own_psl = NULL;
 }
 
 /* --------------------------------------------------------------------- run */
@@ -531,5 +537,6 @@ const struct filter filter_dnsbl = {
 	.conf_size = sizeof(struct dnsbl_conf),
 	.default_timeout = "8s",
 	.start = start,
+	.stop = stop,
 	.run = run,
 };

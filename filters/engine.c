@@ -164,6 +164,7 @@ static void start_runner(struct conf *conf, const struct env *env, struct runner
 
 	own.section = find_section(conf, f->name);
 	own.conf = conf;
+	r->started = true;
 	if (f->start && f->start(r->conf, &own, &err) < 0)
 		conf_error(conf, own.section ? own.section : conf_root(conf), NULL,
 			"filter \"%s\": %s", f->name, err.text);
@@ -238,6 +239,16 @@ const void *engine_conf(const struct engine *engine, const char *filter)
 		if (strcmp(engine->runners[i].filter->name, filter) == 0)
 			return engine->runners[i].conf;
 	return NULL;
+}
+
+void engine_stop(struct engine **engine)
+{
+	struct engine *e = *engine;
+
+	*engine = NULL;
+	for (size_t i = 0; e && i < e->count; i++)
+		if (e->runners[i].started && e->runners[i].filter->stop)
+			e->runners[i].filter->stop(e->runners[i].conf);
 }
 
 unsigned engine_stages(const struct engine *engine)

@@ -15,6 +15,7 @@ struct runner {
 	size_t index; /* into filters[] */
 	void *conf;
 	struct filter_common common;
+	bool started;
 	uint64_t after; /* runners that must be done first, their own `after` included */
 };
 

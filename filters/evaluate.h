@@ -24,6 +24,8 @@ struct evaluation;
 /* Reads `filter` sections, orders the filters, starts those that are enabled. Errors in the
  * configuration are gathered in conf; NULL and err for anything else. */
 struct engine *engine_start(struct conf *conf, const struct env *env, struct err *err);
+/* Stops what was started; the memory is the arena's. No evaluation may be left. */
+void engine_stop(struct engine **engine);
 /* Bits of enum stage at which any enabled filter runs. */
 unsigned engine_stages(const struct engine *engine);
 /* "geo=2026-11-01 rules=1a2b": what would judge. */

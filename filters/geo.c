@@ -197,6 +197,17 @@ static int start(void *data, const struct env *env, struct err *err)
 	return 0;
 }
 
+static void stop(void *data)
+{
+	struct geo_conf *conf = data;
+
+	if (conf->country_db)
+		MMDB_close(conf->country_db);
+	if (conf->asn_db)
+		MMDB_close(conf->asn_db);
+	conf->country_db = conf->asn_db = NULL;
+}
+
 static const char *version(const void *data)
 {
 	const struct geo_conf *conf = data;
@@ -321,6 +332,7 @@ const struct filter filter_geo = {
 	.options = options,
 	.conf_size = sizeof(struct geo_conf),
 	.start = start,
+	.stop = stop,
 	.version = version,
 	.run = run,
 };

@@ -158,7 +158,7 @@ static int run(const struct command *command, const void *values, int argc, char
 	struct judge_setup setup = { .arena = arena_new(SIZE_MAX) };
 	int rc = o->list ? judge_list_filters() : check(o, argc ? argv[0] : NULL, &setup);
 
-	arena_free(&setup.arena);
+	judge_tear_down(&setup);
 	return rc;
 }
 

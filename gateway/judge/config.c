@@ -35,7 +35,7 @@ static int check(const struct command *command, const void *values, int argc, ch
 
 	if (rc == COMMAND_OK)
 		printf("%s: no errors\n", o->conf);
-	arena_free(&setup.arena);
+	judge_tear_down(&setup);
 	return rc;
 }
 

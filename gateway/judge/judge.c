@@ -100,6 +100,12 @@ int judge_set_up(const char *command, const char *conf_file, struct judge_setup 
 	return show_errors(setup->conf);
 }
 
+void judge_tear_down(struct judge_setup *setup)
+{
+	engine_stop(&setup->engine);
+	arena_free(&setup->arena);
+}
+
 int judge_confine(const char *command)
 {
 	static const struct sandbox box = { .allow = 0 };

@@ -36,6 +36,8 @@ struct judge_setup {
 };
 /* 0, or an exit code after the errors were shown. */
 int judge_set_up(const char *command, const char *conf_file, struct judge_setup *setup);
+/* Stops the engine and frees the arena; a setup that is only begun, too. */
+void judge_tear_down(struct judge_setup *setup);
 
 /* No files, no sockets from here on. COMMAND_OK, or an exit code after it was told. */
 int judge_confine(const char *command);

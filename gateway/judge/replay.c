@@ -155,7 +155,7 @@ static int run(const struct command *command, const void *values, int argc, char
 	struct judge_setup setup = { .arena = arena_new(SIZE_MAX) };
 	int rc = replay(values, argc, argv, &setup);
 
-	arena_free(&setup.arena);
+	judge_tear_down(&setup);
 	return rc;
 }
 

@@ -143,6 +143,7 @@ static void judge(const struct row *r, struct arena *arena, struct verdict *v)
 		add_answers(r, &needs, arena, &facts);
 	record_copy(&verdict_record, &found, arena, v);
 	evaluation_free(&ev);
+	engine_stop(&e);
 }
 
 static void test_rows(void **state)
@@ -186,9 +187,10 @@ static void test_conf_errors(void **state)
 		char text[200];
 
 		snprintf(text, sizeof(text), "filter \"dnsbl\" { zone \"x.example\" { %s } }", wrong[i]);
-		start(text, arena, &conf);
+		struct engine *e = start(text, arena, &conf);
 		if (!conf_errors(conf)->n)
 			fail_msg("accepted: %s", wrong[i]);
+		engine_stop(&e);
 		arena_free(&arena);
 	}
 }
@@ -213,6 +215,7 @@ static void test_connect(void **state)
 	assert_int_equal(v.action, ACTION_REJECT);
 	assert_true(str_starts(v.reply, "550 5.7.1 192.0.2.1 is listed by zen.spamhaus.org"));
 	evaluation_free(&ev);
+	engine_stop(&e);
 	arena_free(&arena);
 }
 

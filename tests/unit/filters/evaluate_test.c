@@ -169,6 +169,7 @@ static void begin(struct bench *b, const char *text)
 static void end(struct bench *b)
 {
 	evaluation_free(&b->ev);
+	engine_stop(&b->engine);
 	arena_free(&b->arena);
 }
 
