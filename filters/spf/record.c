@@ -195,6 +195,13 @@ static int parse_network(struct str arg, bool six, struct spf_term *term)
 	return 0;
 }
 
+/* ":" domain-spec, and nothing behind it. */
+static int parse_target(struct str arg, struct spf_term *term)
+{
+	term->domain = str_skip(arg, 1);
+	return arg.n && arg.p[0] == ':' && is_domain_spec(term->domain) ? 0 : -1;
+}
+
 static int parse_argument(struct str arg, struct spf_term *term)
 {
 	switch (term->mechanism) {
@@ -208,13 +215,10 @@ static int parse_argument(struct str arg, struct spf_term *term)
 	case SPF_IP6:
 		return parse_network(arg, true, term);
 	case SPF_PTR:
-		if (arg.n == 0)
-			return 0;
-		/* fall through */
+		return arg.n ? parse_target(arg, term) : 0;
 	case SPF_INCLUDE:
 	case SPF_EXISTS:
-		term->domain = str_skip(arg, 1);
-		return arg.n && arg.p[0] == ':' && is_domain_spec(term->domain) ? 0 : -1;
+		return parse_target(arg, term);
 	}
 	return -1;
 }
