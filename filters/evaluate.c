@@ -320,6 +320,20 @@ static void resolve_metas(struct evaluation *ev)
 	}
 }
 
+/* Metas look at what all filters found, BAYES ranges too, so they come last. */
+static void add_metas(struct evaluation *ev)
+{
+	for (size_t i = 0; i < ev->engine->count; i++) {
+		const struct runner *r = &ev->engine->runners[i];
+		const struct slot *slot = &ev->slots[i];
+
+		if (strcmp(r->filter->name, "rules") == 0)
+			rules_metas(r->conf, slot->failure.filter.n ? NULL : slot->state,
+				&ev->verdict.findings, ev->arena, administrators_score,
+				ev->engine->policies);
+	}
+}
+
 static void finish(struct evaluation *ev, struct verdict *verdict_r)
 {
 	struct filter_failure failures[ENGINE_MAX_FILTERS + 1];
@@ -333,6 +347,8 @@ static void finish(struct evaluation *ev, struct verdict *verdict_r)
 	};
 
 	collect(ev, failures, &in.failure_count);
+	if (ev->stage == STAGE_MESSAGE)
+		add_metas(ev);
 	if (ev->stage == STAGE_MESSAGE)
 		resolve_metas(ev);
 	if (arena_is_over(ev->arena))
