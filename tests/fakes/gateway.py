@@ -119,7 +119,7 @@ class Gateway:
                       "listeners": listeners or {"127.0.0.1:0": ""}}
         self.process = None
         self.ports = {}
-        self.expected = set()
+        self.expected = {"self-signed"}  # unless a test brings a certificate
         self.log, self.noise = [], []
         self._changed = threading.Condition()
         self._reader = None
