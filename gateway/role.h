@@ -87,6 +87,9 @@ void role_allow_write(struct role_self *self, const char *path);
 /* In load(): makes a folder (0750, and those above it) if it is missing, makes it the
  * role's own when started as root, and lets it be written. */
 int role_folder(struct role_self *self, const char *path, struct err *err);
+/* In load(), after what needs root: what is made from here on is the role's own, as it will be
+ * after the confinement. Nothing if not started as root. */
+int role_as_user(struct role_self *self, struct err *err);
 
 /* To the supervisor: kill this inspector (it is past its time); it is replaced. */
 void role_kill(struct role_self *self, enum role peer, int64_t index);

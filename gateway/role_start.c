@@ -191,6 +191,17 @@ int role_folder(struct role_self *self, const char *path, struct err *err)
 	return 0;
 }
 
+int role_as_user(struct role_self *self, struct err *err)
+{
+	const struct role_private *private = self->private;
+
+	if (!private->is_root)
+		return 0;
+	if (setegid(private->gid) != 0 || seteuid(private->uid) != 0)
+		return err_sys(err, "cannot act as the role's user");
+	return 0;
+}
+
 /* Confinement */
 
 /*
@@ -213,6 +224,9 @@ static int drop_privileges(const struct role_private *private, struct err *err)
 {
 	if (!private->is_root)
 		return 0;
+	/* after role_as_user() only the effective ids have changed */
+	if (seteuid(0) != 0 || setegid(0) != 0)
+		return err_sys(err, "cannot become root again");
 	if (private->read.n == 0 && private->write.n == 0 && enter_empty_root(err) != 0)
 		return -1;
 	if (setgroups(1, &private->gid) != 0 ||

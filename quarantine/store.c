@@ -108,7 +108,7 @@ static int open_folder(struct store *s, const char *state_dir, struct err *err)
 {
 	char path[4096];
 	snprintf(path, sizeof(path), "%s/quarantine", state_dir);
-	if (!s->read_only && mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (!s->read_only && mkdir(path, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s: cannot be made", path);
 	s->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->folder < 0)

@@ -324,7 +324,7 @@ static int load(struct role_self *self, struct err *err)
 	k->arena = arena_new(REQUEST_MEMORY);
 	k->flush = loop_timer_new(self->loop, on_flush, k);
 	k->jobs = loop_timer_new(self->loop, on_jobs, k);
-	if (role_folder(self, dir, err) < 0)
+	if (role_folder(self, dir, err) < 0 || role_as_user(self, err) < 0)
 		return -1;
 	k->store = store_open(dir, false, err);
 	k->collect = k->store ? collect_open(dir, false, err) : NULL;
