@@ -122,7 +122,8 @@ void authres_write(struct buf *out, const char *hostname, const struct facts *fa
 		add_property(out, "policy.iprev", facts->client_ip);
 	}
 	add_spf(out, auth->spf, facts);
-	add_spf(out, auth->spf_helo, facts);
+	if (auth->spf_helo && (facts->helo.n || auth->spf_helo->domain.n))
+		add_spf(out, auth->spf_helo, facts);
 	add_dkim(out, auth->dkim);
 	if (auth->arc && auth->arc->result != AUTH_NONE)
 		add_result(out, "arc", auth->arc->result,

@@ -4,6 +4,7 @@
 
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/sandbox.h"
 #include "gateway/judge/judge.h"
 
 struct check_values {
@@ -110,20 +111,30 @@ int judge_list_filters(void)
 	return COMMAND_OK;
 }
 
-static int judge_and_print(const struct check_values *o, struct judge_setup *setup,
-	struct facts *facts, const struct facts_zone *zone, bool is_message, struct str message)
+/* Without facts the real DNS is asked: as configured, or by recursion from the root. */
+static int open_resolver(struct judge_setup *setup, struct loop **loop_r, struct resolve **resolve_r)
 {
-	struct answers answers = { setup->arena, zone, message };
+	const struct config *config = setup->config;
+	struct conf *defaults;
+	struct err err;
+
+	if (!config)
+		config = config_read(STR(""), "built-in", setup->arena, &defaults);
+	*loop_r = loop_new();
+	*resolve_r = resolve_new(*loop_r, &config->dns, &err);
+	return *resolve_r ? COMMAND_OK : judge_fail("check", "%s", err.text);
+}
+
+static int judge_and_print(const struct check_values *o, struct judge_setup *setup,
+	struct facts *facts, const struct answers *answers, bool is_message)
+{
 	struct evaluation *ev;
 	struct verdict verdict;
 	int rc;
 
-	if (!zone)
-		fprintf(stderr, "gatepost check: without --facts no DNS is asked yet: every look-up "
-			"counts as timed out\n");
 	judge_default_recipient(setup, facts);
-	facts->message_size = (int64_t)message.n;
-	judge_evaluate(setup->engine, &answers, facts, is_message, &ev, &verdict);
+	facts->message_size = (int64_t)answers->message.n;
+	judge_evaluate(setup->engine, answers, facts, is_message, &ev, &verdict);
 	rc = print_verdict(&verdict, o->json);
 	evaluation_free(&ev);
 	return rc;
@@ -131,25 +142,34 @@ static int judge_and_print(const struct check_values *o, struct judge_setup *set
 
 static int check(const struct check_values *o, const char *message_file, struct judge_setup *setup)
 {
+	struct answers answers = { .arena = setup->arena };
 	struct facts facts = { 0 };
 	struct facts_zone *zone;
-	struct str message = STR("");
+	struct loop *loop = NULL;
 	struct err err;
 	int rc = read_facts(o, setup->arena, &facts, &zone);
 
 	if (rc)
 		return rc;
-	if (message_file &&
-		judge_read_file(message_file, LIMIT_MESSAGE_BYTES, setup->arena, &message, &err) < 0)
+	answers.zone = zone;
+	if (message_file && judge_read_file(message_file, LIMIT_MESSAGE_BYTES, setup->arena,
+		&answers.message, &err) < 0)
 		return judge_fail("check", "%s", err.text);
 	rc = judge_set_up("check", o->conf, setup);
+	if (rc == COMMAND_OK && !zone)
+		rc = open_resolver(setup, &loop, &answers.resolve);
 	if (rc == COMMAND_OK)
-		rc = judge_confine("check");
-	if (rc)
-		return rc;
-	if (!o->wire)
-		message = judge_crlf(setup->arena, message);
-	return judge_and_print(o, setup, &facts, zone, message_file != NULL, message);
+		rc = judge_confine("check", zone ? 0 : SANDBOX_LOOP | SANDBOX_CONNECT);
+	if (rc == COMMAND_OK) {
+		if (!o->wire)
+			answers.message = judge_crlf(setup->arena, answers.message);
+		rc = judge_and_print(o, setup, &facts, &answers, message_file != NULL);
+	}
+	if (answers.resolve)
+		resolve_free(&answers.resolve);
+	if (loop)
+		loop_free(&loop);
+	return rc;
 }
 
 static int run(const struct command *command, const void *values, int argc, char **argv)

@@ -12,6 +12,7 @@
 #include "filters/evaluate.h"
 #include "gateway/command.h"
 #include "gateway/config.h"
+#include "gateway/resolver/resolve.h"
 
 extern const struct command check_command, replay_command, learn_command, eval_command,
 	config_check_command,
@@ -39,16 +40,18 @@ int judge_set_up(const char *command, const char *conf_file, struct judge_setup 
 /* Stops the engine and frees the arena; a setup that is only begun, too. */
 void judge_tear_down(struct judge_setup *setup);
 
-/* No files, no sockets from here on. COMMAND_OK, or an exit code after it was told. */
-int judge_confine(const char *command);
+/* No files from here on, and no sockets but for DNS (`allow`: enum sandbox_allow). COMMAND_OK, or an
+ * exit code after it was told. */
+int judge_confine(const char *command, unsigned allow);
 
 /*
- * Answers needs: DNS from the zone, or all TIMEOUT without one; EICAR's signature is the only one
- * that is scanned for; counters begin at zero. The answers are added to the facts.
+ * Answers needs: DNS from the zone or by the resolver; EICAR's signature is the only one that is
+ * scanned for; counters begin at zero. The answers, and the time it took, are added to the facts.
  */
 struct answers {
 	struct arena *arena;
 	const struct facts_zone *zone;
+	struct resolve *resolve; /* used without a zone */
 	struct str message;
 };
 void answers_add(const struct answers *answers, const struct needs *needs, struct facts *facts);

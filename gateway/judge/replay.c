@@ -107,7 +107,7 @@ static unsigned compare(json_t *recorded, const struct verdict *v)
 static int evaluate_again(struct judge_setup *setup, struct facts *facts,
 	const struct facts_zone *zone, bool is_message, struct str message, json_t *recorded)
 {
-	struct answers answers = { setup->arena, zone, message };
+	struct answers answers = { .arena = setup->arena, .zone = zone, .message = message };
 	struct evaluation *ev;
 	struct verdict v;
 	int rc;
@@ -143,7 +143,7 @@ static int replay(const struct replay_values *o, int argc, char **argv, struct j
 	}
 	rc = judge_set_up("replay", o->conf, setup);
 	if (rc == COMMAND_OK)
-		rc = judge_confine("replay");
+		rc = judge_confine("replay", 0);
 	if (rc == COMMAND_OK)
 		rc = evaluate_again(setup, &facts, zone, argc > 2, message, recorded);
 	json_decref(recorded);
