@@ -69,7 +69,8 @@ struct client {
 	struct client_options options;
 	char *hostname, *name;
 	enum phase phase;
-	bool closing;  /* the server has said 421, or we have said QUIT */
+	bool quitting; /* QUIT is sent */
+	bool over;     /* the server has said 421, or what comes next cannot be told */
 	bool in_clear; /* the TLS handshake failed once */
 	bool freed;
 	unsigned depth;
@@ -210,7 +211,7 @@ static void close_session(struct client *c, const struct client_reply *why)
 	bool dot_is_out = c->stream && stream_unsent(c->stream) <= DOT_OCTETS;
 	c->phase = PHASE_CLOSED;
 	/* Half a message that was refused is not to be sent on. */
-	if (c->closing && c->stream && !stream_unsent(c->stream))
+	if ((c->quitting || c->over) && c->stream && !stream_unsent(c->stream))
 		stream_finish(&c->stream);
 	else
 		stream_free(&c->stream);
@@ -431,7 +432,7 @@ static void pump(struct client *c)
 {
 	bool outstanding = false, sent = false;
 
-	if (c->phase != PHASE_READY || c->closing)
+	if (c->phase != PHASE_READY || c->quitting || c->over)
 		return;
 	for (struct command *cmd = c->first; cmd; cmd = cmd->next) {
 		if (cmd->progress != WAITING) {
@@ -443,7 +444,7 @@ static void pump(struct client *c)
 		if (outstanding && !may_pipeline(c, cmd->kind))
 			break;
 		if (cmd->kind == KIND_QUIT)
-			c->closing = true;
+			c->quitting = true;
 		buf_str_add(stream_out(c->stream), buf_str(&cmd->line));
 		cmd->progress = SENT;
 		outstanding = sent = true;
@@ -485,10 +486,10 @@ static struct command *add_command(
 static void submit(struct client *c)
 {
 	c->last_used_ms = loop_now_ms(c->loop);
-	if (c->phase != PHASE_CLOSED && !c->closing)
-		pump(c);
-	else if (c->phase == PHASE_CLOSED)
+	if (c->phase == PHASE_CLOSED)
 		loop_timer_set(c->later, 0);
+	else
+		pump(c);
 }
 
 static void add_address(struct buf *line, struct str address)
@@ -650,7 +651,7 @@ static void finish_first(struct client *c)
 	answer(cmd, &reply);
 	if (c->freed || c->phase == PHASE_CLOSED)
 		return;
-	if (c->closing)
+	if (c->over)
 		lose(c, "the mailbox server has ended the session");
 	else
 		pump(c);
@@ -666,7 +667,7 @@ static void data_refused(struct client *c, struct command *cmd)
 	cmd->expected = 0;
 	/* It may take the rest of the message for commands: this session is at its end. */
 	if (cmd->progress == BODY)
-		c->closing = true;
+		c->over = true;
 	finish_first(c);
 }
 
@@ -706,7 +707,7 @@ static void on_session_reply(struct client *c)
 
 	/* RFC 5321 3.8: 421 closes, whatever it answers; between commands it is a good-bye. */
 	if (c->reply.code == 421)
-		c->closing = true;
+		c->over = true;
 	if (!cmd || cmd->progress == WAITING) {
 		if (c->reply.code == 421)
 			close_session(c, &reply);
@@ -866,7 +867,7 @@ struct client *client_new(struct loop *loop, const struct client_options *option
 
 bool client_is_idle(const struct client *c)
 {
-	return c->phase == PHASE_READY && !c->first && !c->closing;
+	return c->phase == PHASE_READY && !c->first && !c->quitting && !c->over;
 }
 
 unsigned client_offers(const struct client *c)
