@@ -11,6 +11,7 @@
 
 #define CHORES_MS	  50
 #define STOP_DEADLINE_MS  60000
+#define STOP_AGAIN_MS	  1000
 #define ROLES_A_STAGE	  3
 
 /* What there is once: it serves all generations. */
@@ -325,7 +326,10 @@ static void advance_stop(struct supervisor *s)
 void supervisor_stop(struct supervisor *s)
 {
 	if (s->is_stopping) {
-		/* Asked twice: somebody does not want to wait. */
+		/* Asked again: somebody does not want to wait. At once, it is the same wish
+		 * that came twice, to us and to our process group. */
+		if (loop_now_ms(s->loop) - s->stopping_since_ms < STOP_AGAIN_MS)
+			return;
 		for (struct process *p = s->processes; p != NULL; p = p->next)
 			process_kill(p);
 		return;
@@ -333,7 +337,8 @@ void supervisor_stop(struct supervisor *s)
 	s->is_stopping = true;
 	log_event(LOG_LEVEL_INFO, "stopping", "taking nothing new, finishing what is under way");
 	notify_send("STOPPING=1");
-	int64_t deadline = loop_now_ms(s->loop) + STOP_DEADLINE_MS;
+	s->stopping_since_ms = loop_now_ms(s->loop);
+	int64_t deadline = s->stopping_since_ms + STOP_DEADLINE_MS;
 	for (struct process *p = s->processes; p != NULL; p = p->next)
 		p->deadline_ms = deadline;
 	advance_stop(s);

@@ -151,6 +151,7 @@ struct supervisor {
 	struct loop_timer *chores;
 	bool reload_wanted; /* asked for while one was under way */
 	bool is_stopping;
+	int64_t stopping_since_ms;
 	size_t stop_stage;
 	int status;
 };

@@ -21,6 +21,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("GATEPOST_BUILD", os.path.join(ROOT, "build-sanitizers"))
 LIBEXEC = os.path.join(BUILD, "libexec", "gatepost")
+RELEASE = os.path.join(ROOT, "build-release", "libexec", "gatepost")
 NOBODY = 65534
 TIMEOUT = 60
 

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from gatepost import BASIC, LIBEXEC, NOBODY, Gateway, installed, unprivileged
+from gatepost import BASIC, LIBEXEC, RELEASE, Gateway, installed, unprivileged
 
-ROLES = ["front", "resolver", "keeper", "web", "inspector", "scanner"]
+ROLES = ["front", "resolver", "keeper", "trainer", "web", "inspector", "scanner"]
 
 pytestmark = pytest.mark.skipif(not installed("supervisor", *ROLES), reason="not all roles are built")
 
@@ -82,7 +82,7 @@ def test_reload(tmp_path):
         gateway.wait("ended", what="inspector", generation=1, status=0)
         assert not set(old) & set(gateway.pids("front"))
         # The text is another: what is there once has read it too.
-        for role in ("resolver", "keeper", "web"):
+        for role in ("resolver", "keeper", "trainer", "web"):
             gateway.wait("replaced", what=role, status=0)
         assert not gateway.events("role-died")
         assert gateway.stop() == 0
@@ -192,16 +192,20 @@ REFUSED = {
     "front": ["open", "exec", "fork"],
     "resolver": ["open", "exec", "fork"],
     "keeper": ["open", "socket", "connect", "exec", "fork"],
+    "trainer": ["open", "socket", "connect", "exec", "fork"],
     "web": ["open", "socket", "connect", "exec", "fork"],
     "inspector": ["open", "socket", "connect", "exec", "fork", "charsets"],
     "scanner": ["open", "socket", "connect", "exec", "fork"],
 }
 
 
+@pytest.mark.parametrize("folder", [LIBEXEC, RELEASE], ids=["tested", "release"])
 @pytest.mark.parametrize("role, deed", [(r, d) for r, deeds in REFUSED.items() for d in deeds])
-def test_sandbox(tmp_path, role, deed):
+def test_sandbox(tmp_path, role, deed, folder):
+    if not os.access(os.path.join(folder, role), os.X_OK):
+        pytest.skip("there is no release build")
     gateway = Gateway(tmp_path)
-    done = subprocess.run([os.path.join(LIBEXEC, role), "--sandbox-probe", deed, "-c", gateway.file],
+    done = subprocess.run([os.path.join(folder, role), "--sandbox-probe", deed, "-c", gateway.file],
                           env=gateway.environment, capture_output=True, text=True, timeout=60,
                           check=False, **unprivileged())
     # Refused with an error, or ended by the kernel.
