@@ -177,11 +177,7 @@ void role_reload(struct role_self *self)
 
 static int start(struct role_self *self, struct err *err)
 {
-	if (self->def->load_as_user && role_become(self, true, err) != 0)
-		return -1;
 	if (self->def->load != NULL && self->def->load(self, err) != 0)
-		return -1;
-	if (role_become(self, false, err) != 0)
 		return -1;
 	return role_confine(self, self->def->allow | SANDBOX_LOOP, err);
 }

@@ -44,9 +44,6 @@ struct role_def {
 	 * of the start. A failure ends the start of the gateway with this text.
 	 */
 	int (*load)(struct role_self *self, struct err *err);
-	/* Started as root: load() runs as the role's user already, so that what it makes is that
-	 * user's. For roles that keep files and need none of root's. */
-	bool load_as_user;
 	/*
 	 * A channel to that peer; fd is yours (channel_new). May come at any time, before
 	 * start() and after: a peer that died and was made anew comes with its old role and

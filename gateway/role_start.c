@@ -156,20 +156,6 @@ void role_allow_write(struct role_self *self, const char *path)
 	paths_add(self, &self->private->write, path);
 }
 
-int role_become(struct role_self *self, bool is_user, struct err *err)
-{
-	struct role_private *private = self->private;
-
-	if (!private->is_root || private->is_user == is_user)
-		return 0;
-	private->is_user = is_user;
-	/* The group first on the way out, last on the way back: only root may change it. */
-	if (is_user ? setegid(private->gid) != 0 || seteuid(private->uid) != 0 :
-		      seteuid(0) != 0 || setegid(0) != 0)
-		return err_sys(err, "cannot become %s", is_user ? "the role's user" : "root again");
-	return 0;
-}
-
 /* The folders above belong to root and the group that shares the state; the last to the role. */
 static int make_folder(const struct role_self *self, const char *path, bool is_last, struct err *err)
 {
@@ -188,7 +174,7 @@ static int make_folder(const struct role_self *self, const char *path, bool is_l
 	return 0;
 }
 
-static int make_folders(struct role_self *self, const char *path, struct err *err)
+int role_folder(struct role_self *self, const char *path, struct err *err)
 {
 	char *part = arena_cstr(self->arena, str_c(path));
 
@@ -199,17 +185,10 @@ static int make_folders(struct role_self *self, const char *path, struct err *er
 		if (result != 0)
 			return -1;
 	}
-	return make_folder(self, path, true, err);
-}
-
-int role_folder(struct role_self *self, const char *path, struct err *err)
-{
-	bool was_user = self->private->is_user;
-
-	if (role_become(self, false, err) != 0 || make_folders(self, path, err) != 0)
+	if (make_folder(self, path, true, err) != 0)
 		return -1;
 	role_allow_write(self, path);
-	return role_become(self, was_user, err);
+	return 0;
 }
 
 int role_as_user(struct role_self *self, struct err *err)
@@ -245,7 +224,7 @@ static int drop_privileges(const struct role_private *private, struct err *err)
 {
 	if (!private->is_root)
 		return 0;
-	/* after role_as_user() only the effective ids have changed */
+	/* After role_as_user() only the effective ids are others. */
 	if (seteuid(0) != 0 || setegid(0) != 0)
 		return err_sys(err, "cannot become root again");
 	if (private->read.n == 0 && private->write.n == 0 && enter_empty_root(err) != 0)

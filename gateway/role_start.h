@@ -22,7 +22,6 @@ struct role_private {
 	const char *file;  /* of the configuration, as the administrator named it */
 	const char *probe; /* a deed to try in the sandbox, or NULL */
 	bool is_root;
-	bool is_user; /* by role_become() */
 	uid_t uid;
 	gid_t gid;
 	struct role_paths read, write;
@@ -34,8 +33,6 @@ struct role_private {
 /* is_loader: maps only the running words. Fills *self; -1 also for wrong arguments. */
 int role_open(struct role_self *self, enum role role, bool is_loader, int argc, char **argv,
 	struct err *err);
-/* As root: be the role's user, or root again, until role_confine(). */
-int role_become(struct role_self *self, bool is_user, struct err *err);
 /* From here on the process can do only what `allow` and the named paths say. */
 int role_confine(struct role_self *self, unsigned allow, struct err *err);
 /* Blocking, on the control descriptor. Without one (probe) only failures are said, on stderr. */

@@ -365,7 +365,6 @@ int main(int argc, char **argv)
 		.role = ROLE_KEEPER,
 		.allow = SANDBOX_FILES | SANDBOX_MEMFD,
 		.load = load,
-		.load_as_user = true,
 		.wire = wire,
 		.start = start,
 		.drain = drain,
