@@ -8,8 +8,7 @@
 #define HEAP_MAX_KIB	4096
 #define JIT_STACK_MIN	(64u << 10)
 #define JIT_STACK_MAX	(1u << 20)
-#define LITERAL_MIN	3  /* shorter ones are found everywhere */
-#define LITERAL_MAX	64
+#define BUCKETS		4096
 
 struct matcher {
 	pcre2_compile_context *compile;
@@ -55,133 +54,6 @@ struct matcher *match_open(struct arena *arena, struct err *err)
 	pcre2_set_heap_limit(m->match, HEAP_MAX_KIB);
 	pcre2_jit_stack_assign(m->match, NULL, m->stack);
 	return m;
-}
-
-/* ---- the literal ---- */
-
-/* What can follow an item and make it optional or repeated. */
-static bool is_optional(struct str rest)
-{
-	return rest.n && (rest.p[0] == '?' || rest.p[0] == '*' || rest.p[0] == '{');
-}
-
-/* Behind the bracket expression that begins at s.p[0]. */
-static size_t class_end(struct str s)
-{
-	size_t i = 1;
-	if (i < s.n && s.p[i] == '^')
-		i++;
-	if (i < s.n && s.p[i] == ']')
-		i++;
-	for (; i < s.n && s.p[i] != ']'; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '[' && i + 1 < s.n && s.p[i + 1] == ':') {
-			size_t close = str_find(str_skip(s, i), STR(":]"));
-			if (i + close < s.n)
-				i += close + 1;
-		}
-	}
-	return i + 1;
-}
-
-/* Behind the group that begins at s.p[0]; s.n + 1 if it holds what changes the meaning outside. */
-static size_t group_end(struct str s)
-{
-	unsigned depth = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\')
-			i++;
-		else if (s.p[i] == '[')
-			i += class_end(str_skip(s, i)) - 1;
-		else if (s.p[i] == '(')
-			depth++;
-		else if (s.p[i] == ')' && --depth == 0)
-			return i + 1;
-	}
-	return s.n;
-}
-
-/* "(?i)", "(*UTF)", "\Q": this reader does not follow these, so it says nothing. */
-static bool has_surprises(struct str s)
-{
-	for (size_t i = 0; i + 1 < s.n; i++) {
-		if (s.p[i] == '\\') {
-			if (s.p[i + 1] == 'Q' || s.p[i + 1] == 'K')
-				return true;
-			i++;
-		} else if (s.p[i] == '(' && s.p[i + 1] == '*') {
-			return true;
-		} else if (s.p[i] == '(' && s.p[i + 1] == '?' && i + 2 < s.n &&
-			   !strchr(":=!<", s.p[i + 2])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-struct run {
-	char p[LITERAL_MAX];
-	size_t n;
-};
-
-static void keep_longest(struct run *best, struct run *current)
-{
-	if (current->n > best->n)
-		*best = *current;
-	current->n = 0;
-}
-
-static void append(struct run *best, struct run *current, char c)
-{
-	if (current->n == LITERAL_MAX)
-		keep_longest(best, current);
-	current->p[current->n++] = c;
-}
-
-struct str match_literal(struct arena *arena, struct str s, bool caseless, bool extended)
-{
-	struct run best = { .n = 0 }, current = { .n = 0 };
-
-	if (extended || has_surprises(s))
-		return STR("");
-	for (size_t i = 0; i < s.n;) {
-		char c = s.p[i];
-		size_t used = 1;
-		bool literal = true;
-
-		if (c == '|')
-			return STR("");
-		if (c == '(' || c == '[') {
-			struct str rest = str_skip(s, i);
-			used = c == '(' ? group_end(rest) : class_end(rest);
-			literal = false;
-		} else if (c == '\\') {
-			used = 2;
-			c = i + 1 < s.n ? s.p[i + 1] : 0;
-			literal = c > ' ' && c < 0x7f && !char_is_alnum(c);
-			if (c == 'x' || c == 'p' || c == 'P' || c == 'N' || c == 'o' || c == 'g' ||
-				c == 'k' || c == 'c' || char_is_digit(c)) {
-				/* Escapes of several characters: whatever follows could be theirs. */
-				keep_longest(&best, &current);
-				break;
-			}
-		} else if (strchr(".^$?*+{})", c) || c == '\0' || (unsigned char)c >= 0x80) {
-			literal = false;
-			if (c == '{')
-				used = str_chr(str_skip(s, i), '}') + 1;
-		}
-		i += used;
-		if (!literal || is_optional(str_skip(s, i))) {
-			keep_longest(&best, &current);
-			continue;
-		}
-		append(&best, &current, caseless ? char_lower(c) : c);
-		if (i < s.n && s.p[i] == '+')
-			keep_longest(&best, &current);
-	}
-	keep_longest(&best, &current);
-	return best.n >= LITERAL_MIN ? arena_dup(arena, str_from(best.p, best.n)) : STR("");
 }
 
 /* ---- compiling ---- */
@@ -240,7 +112,7 @@ int match_compile(const struct matcher *m, struct arena *arena, struct str expre
 		octets = true;
 	if (!octets)
 		options |= PCRE2_UTF | PCRE2_MATCH_INVALID_UTF;
-	struct match_pattern p = { .caseless = options & PCRE2_CASELESS, .octets = octets };
+	struct match_pattern p = { .caseless = options & PCRE2_CASELESS };
 	p.code = pcre2_compile((PCRE2_SPTR)expression.p, expression.n, options, &code, &at,
 		m->compile);
 	if (!p.code) {
@@ -250,7 +122,7 @@ int match_compile(const struct matcher *m, struct arena *arena, struct str expre
 	}
 	/* Without JIT (an unusual machine, or a hardened kernel) the interpreter does the work. */
 	(void)pcre2_jit_compile(p.code, PCRE2_JIT_COMPLETE);
-	p.literal = match_literal(arena, expression, p.caseless, options & PCRE2_EXTENDED);
+	p.literals = literal_find(arena, expression, options & PCRE2_EXTENDED);
 	*pattern_r = p;
 	return 0;
 }
@@ -263,38 +135,112 @@ void match_release(struct match_pattern *pattern)
 
 /* ---- matching ---- */
 
-void match_text_init(struct arena *arena, struct str text, struct match_text *text_r)
+enum match_result match_try(const struct matcher *m, const struct match_pattern *pattern,
+	struct str text)
 {
 	/* PCRE2 refuses a NULL pointer even for no octets. */
-	*text_r = (struct match_text){ .text = text.n ? text : STR(""), .arena = arena };
-}
+	const char *p = text.n ? text.p : "";
+	int rc = pcre2_match(pattern->code, (PCRE2_SPTR)p, text.n, 0, 0, m->data, m->match);
 
-static void make_lower(struct match_text *t)
-{
-	t->lower = arena_lower(t->arena, t->text);
-	t->has_odd_folding = str_find(t->text, STR("\xe2\x84\xaa")) < t->text.n ||
-		str_find(t->text, STR("\xc5\xbf")) < t->text.n;
-}
-
-static bool lacks_literal(const struct match_pattern *pattern, struct match_text *t)
-{
-	if (!pattern->literal.n || !t->text.n)
-		return false;
-	if (!pattern->caseless)
-		return str_find(t->text, pattern->literal) == t->text.n;
-	if (!t->lower.p)
-		make_lower(t);
-	return !t->has_odd_folding && str_find(t->lower, pattern->literal) == t->lower.n;
-}
-
-enum match_result match_try(const struct matcher *m, const struct match_pattern *pattern,
-	struct match_text *text)
-{
-	if (lacks_literal(pattern, text))
-		return MATCH_NO;
-	int rc = pcre2_match(pattern->code, (PCRE2_SPTR)text->text.p, text->text.n, 0, 0, m->data,
-		m->match);
 	if (rc >= 0)
 		return MATCH_YES;
 	return rc == PCRE2_ERROR_NOMATCH || rc == PCRE2_ERROR_PARTIAL ? MATCH_NO : MATCH_LIMIT;
+}
+
+/* ---- sets ---- */
+
+/* A literal of a pattern, found by its first three octets. */
+struct needle {
+	struct str literal;
+	uint32_t head;
+	uint16_t next; /* in the bucket; 0: the last */
+	size_t pattern;
+};
+
+struct match_set {
+	const struct match_pattern *const *patterns;
+	size_t n;
+	struct needle *needles; /* [0] is not used */
+	size_t needle_count;
+	uint16_t buckets[BUCKETS];
+};
+
+static size_t bucket_of(uint32_t head)
+{
+	return head * 0x9e3779b1u >> 20;
+}
+
+static uint32_t head_of(const char *p)
+{
+	return (uint32_t)(unsigned char)p[0] << 16 | (uint32_t)(unsigned char)p[1] << 8 |
+		(unsigned char)p[2];
+}
+
+static void add_needle(struct match_set *set, struct str literal, size_t pattern)
+{
+	uint32_t head = head_of(literal.p);
+	uint16_t *bucket = &set->buckets[bucket_of(head)];
+
+	set->needles[set->needle_count] =
+		(struct needle){ literal, head, *bucket, pattern };
+	*bucket = (uint16_t)set->needle_count++;
+}
+
+struct match_set *match_set(struct arena *arena, const struct match_pattern *const *patterns,
+	size_t n)
+{
+	struct match_set *set = ARENA_NEW(arena, struct match_set);
+	size_t total = 1;
+
+	set->patterns = patterns;
+	set->n = n;
+	for (size_t i = 0; i < n; i++)
+		total += patterns[i]->literals.n;
+	set->needles = ARENA_ARRAY(arena, total < UINT16_MAX ? total : UINT16_MAX, struct needle);
+	set->needle_count = 1;
+	/* What finds no place any more counts as a pattern without literals: see is_known(). */
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < patterns[i]->literals.n && total < UINT16_MAX; k++)
+			add_needle(set, patterns[i]->literals.v[k], i);
+	return set;
+}
+
+static bool is_known(const struct match_set *set, size_t i)
+{
+	return set->needle_count > 1 && set->patterns[i]->literals.n;
+}
+
+static void check_bucket(const struct match_set *set, size_t first, uint32_t head, struct str rest,
+	bool *candidates)
+{
+	for (size_t k = first; k; k = set->needles[k].next) {
+		const struct needle *needle = &set->needles[k];
+		if (needle->head == head && !candidates[needle->pattern] &&
+			rest.n >= needle->literal.n &&
+			str_ieq(str_sub(rest, 0, needle->literal.n), needle->literal))
+			candidates[needle->pattern] = true;
+	}
+}
+
+/* The Kelvin sign and the long s are 'k' and 's' to an expression without case. */
+static bool folds_oddly(struct str text)
+{
+	return str_find(text, STR("\xe2\x84\xaa")) < text.n ||
+		str_find(text, STR("\xc5\xbf")) < text.n;
+}
+
+void match_candidates(const struct match_set *set, struct str text, bool *candidates)
+{
+	bool odd = folds_oddly(text);
+	uint32_t head = 0;
+
+	for (size_t i = 0; i < set->n; i++)
+		if (!is_known(set, i) || (odd && set->patterns[i]->caseless))
+			candidates[i] = true;
+	for (size_t i = 0; i < text.n; i++) {
+		head = (head << 8 | (unsigned char)char_lower(text.p[i])) & 0xffffff;
+		size_t first = set->buckets[bucket_of(head)];
+		if (first && i >= 2)
+			check_bucket(set, first, head, str_skip(text, i - 2), candidates);
+	}
 }

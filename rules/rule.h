@@ -34,6 +34,12 @@ struct rule {
 };
 #define RULE_FOREIGN SIZE_MAX /* a finding of another filter */
 
+/* The patterns of one target, of which a pass over its texts sorts out most. */
+struct rule_group {
+	size_t first, n; /* in by_target */
+	struct match_set *set;
+};
+
 struct ruleset {
 	struct arena *arena;
 	struct matcher *matcher;
@@ -43,6 +49,7 @@ struct ruleset {
 	size_t target_count, target_room;
 	size_t *by_target; /* patterns, target by target */
 	size_t pattern_count;
+	struct rule_group *groups; /* one a target */
 	size_t *metas; /* each behind those that it names */
 	size_t meta_count;
 	struct option_strings warnings;

@@ -171,19 +171,32 @@ static void mark_needed(const struct ruleset *rs, bool *needed)
 	}
 }
 
+static void make_set(struct ruleset *rs, struct rule_group *group)
+{
+	const struct match_pattern **patterns =
+		ARENA_ARRAY(rs->arena, group->n + 1, const struct match_pattern *);
+	for (size_t i = 0; i < group->n; i++)
+		patterns[i] = &rs->rules[rs->by_target[group->first + i]].pattern;
+	group->set = match_set(rs->arena, patterns, group->n);
+}
+
 static void sort_by_target(struct ruleset *rs)
 {
+	rs->groups = ARENA_ARRAY(rs->arena, rs->target_count + 1, struct rule_group);
 	bool *needed = ARENA_ARRAY(rs->arena, rs->count + 1, bool);
 
 	mark_needed(rs, needed);
 	rs->by_target = ARENA_ARRAY(rs->arena, rs->count + 1, size_t);
 	for (size_t t = 0; t < rs->target_count; t++) {
+		rs->groups[t].first = rs->pattern_count;
 		for (size_t i = 0; i < rs->count; i++) {
 			const struct rule *rule = &rs->rules[i];
 			if ((rule->type == RULE_PATTERN || rule->type == RULE_EXISTS) &&
 				rule->target == t && needed[i])
 				rs->by_target[rs->pattern_count++] = i;
 		}
+		rs->groups[t].n = rs->pattern_count - rs->groups[t].first;
+		make_set(rs, &rs->groups[t]);
 	}
 }
 
@@ -222,20 +235,28 @@ struct ruleset_rule ruleset_rule(const struct ruleset *rs, size_t i)
 
 /* ---- running ---- */
 
+/* Which patterns of a group can match which of its texts: text by text, one flag a pattern. */
+static const bool *candidates_of(const struct rule_group *group, struct arena *arena,
+	const struct target_text *t)
+{
+	bool *candidates = ARENA_ARRAY(arena, t->n * group->n + 1, bool);
+	for (size_t k = 0; k < t->n; k++)
+		match_candidates(group->set, t->v[k], candidates + k * group->n);
+	return candidates;
+}
+
 static enum match_result try_rule(const struct ruleset *rs, const struct rule *rule,
-	const struct ruleset_input *in, const struct target_text *t)
+	const struct target_text *t, const bool *candidates, size_t stride)
 {
 	enum match_result result = MATCH_NO;
 
 	if (rule->type == RULE_EXISTS)
 		return t->present ? MATCH_YES : MATCH_NO;
-	if (!t->present && rule->has_unset) {
-		struct match_text unset;
-		match_text_init(in->arena, rule->unset, &unset);
-		result = match_try(rs->matcher, &rule->pattern, &unset);
-	}
+	if (!t->present && rule->has_unset)
+		result = match_try(rs->matcher, &rule->pattern, rule->unset);
 	for (size_t k = 0; k < t->n && result == MATCH_NO; k++)
-		result = match_try(rs->matcher, &rule->pattern, &t->v[k]);
+		if (candidates[k * stride])
+			result = match_try(rs->matcher, &rule->pattern, t->v[k]);
 	if (rule->negated && result != MATCH_LIMIT)
 		return result == MATCH_YES ? MATCH_NO : MATCH_YES;
 	return result;
@@ -243,19 +264,25 @@ static enum match_result try_rule(const struct ruleset *rs, const struct rule *r
 
 struct str ruleset_run(const struct ruleset *rs, const struct ruleset_input *in, bool *hits)
 {
-	struct target_text *texts = ARENA_ARRAY(in->arena, rs->target_count + 1, struct target_text);
 	struct str hard = STR("");
 	size_t hard_count = 0;
 
-	for (size_t p = 0; p < rs->pattern_count && hard_count < LIMIT_RULES_HARD; p++) {
-		size_t i = rs->by_target[p];
-		const struct rule *rule = &rs->rules[i];
-		const struct target_text *t =
-			target_text(&rs->targets[rule->target], in, &texts[rule->target]);
-		enum match_result result = try_rule(rs, rule, in, t);
-		hits[i] = result == MATCH_YES;
-		if (result == MATCH_LIMIT && hard_count++ == 0)
-			hard = rule->name;
+	for (size_t g = 0; g < rs->target_count; g++) {
+		const struct rule_group *group = &rs->groups[g];
+		struct target_text text;
+
+		if (!group->n)
+			continue;
+		target_text(&rs->targets[g], in, &text);
+		const bool *candidates = candidates_of(group, in->arena, &text);
+		for (size_t p = 0; p < group->n && hard_count < LIMIT_RULES_HARD; p++) {
+			size_t i = rs->by_target[group->first + p];
+			enum match_result result =
+				try_rule(rs, &rs->rules[i], &text, candidates + p, group->n);
+			hits[i] = result == MATCH_YES;
+			if (result == MATCH_LIMIT && hard_count++ == 0)
+				hard = rs->rules[i].name;
+		}
 	}
 	return hard;
 }

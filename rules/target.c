@@ -12,7 +12,7 @@ static void add(struct target_text *t, struct arena *arena, struct str text)
 	/* Full whenever the count is a power of two. */
 	if ((t->n & (t->n - 1)) == 0)
 		t->v = arena_grow(arena, t->v, t->n, t->n ? t->n * 2 : 1, sizeof(*t->v));
-	match_text_init(arena, str_sub(text, 0, LIMIT_RULES_TEXT_BYTES), &t->v[t->n++]);
+	t->v[t->n++] = str_sub(text, 0, LIMIT_RULES_TEXT_BYTES);
 }
 
 /* ---- headers ---- */
@@ -331,13 +331,15 @@ static void message_text(const struct ruleset_input *in, struct target_text *t)
 
 /* ---- all of them ---- */
 
-static void fill(const struct target *target, const struct ruleset_input *in,
-	struct target_text *t)
+void target_text(const struct target *target, const struct ruleset_input *in,
+	struct target_text *text_r)
 {
+	struct target_text *t = text_r;
 	static const char *const tocc[] = { "To", "Cc", NULL };
 	static const char *const ids[] = { "Message-ID", "Resent-Message-ID", "X-Message-ID", NULL };
 	const char *const own[] = { target->header, NULL };
 
+	*t = (struct target_text){ .n = 0 };
 	switch (target->kind) {
 	case TARGET_HEADER:
 		headers_text(target, in, own, t);
@@ -375,16 +377,6 @@ static void fill(const struct target *target, const struct ruleset_input *in,
 		mime_headers(target, in, t);
 		break;
 	}
-}
-
-const struct target_text *target_text(const struct target *target,
-	const struct ruleset_input *in, struct target_text *cache)
-{
-	if (!cache->known) {
-		cache->known = true;
-		fill(target, in, cache);
-	}
-	return cache;
 }
 
 bool target_is_octets(const struct target *target)

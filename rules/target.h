@@ -1,12 +1,11 @@
 /*
  * target: the texts of a message that expressions are tried on.
  *
- * Each is made when the first rule asks for it, once a message, and is nothing
- * but text: what a rule cannot see here, it cannot judge.
+ * What a rule cannot see here, it cannot judge.
  *
- *	struct target_text texts[count] = { 0 };
- *	const struct target_text *t = target_text(&target, &input, &texts[i]);
- *	for (size_t k = 0; k < t->n; k++) match_try(m, pattern, &t->v[k]);
+ *	struct target_text t;
+ *	target_text(&target, &input, &t);
+ *	for (size_t k = 0; k < t.n; k++) match_try(m, pattern, t.v[k]);
  *
  * The pseudo header MESSAGE has these lines, each "name: value":
  *
@@ -20,7 +19,6 @@
 #ifndef RULES_TARGET_H
 #define RULES_TARGET_H
 
-#include "rules/match.h"
 #include "rules/ruleset.h"
 
 enum target_kind {
@@ -45,14 +43,14 @@ struct target {
 };
 
 struct target_text {
-	bool known, present; /* present: the header is there, if only to be empty */
-	struct match_text *v;
+	bool present; /* the header is there, if only to be empty */
+	struct str *v;
 	size_t n;
 };
 
-/* Fills *cache unless it is known. All memory is the input's arena's or the mail's. */
-const struct target_text *target_text(const struct target *target,
-	const struct ruleset_input *in, struct target_text *cache);
+/* All memory is the input's arena's or the mail's. */
+void target_text(const struct target *target, const struct ruleset_input *in,
+	struct target_text *text_r);
 /* Not UTF-8 but the octets of the message? */
 bool target_is_octets(const struct target *target);
 

@@ -279,62 +279,100 @@ static void test_limits(void **state)
 	arena_free(&a);
 }
 
-static void test_literal(void **state)
+static void test_literals(void **state)
 {
 	static const struct {
-		const char *expression, *literal;
-		bool caseless;
+		const char *expression, *literals; /* with a '|' between them */
 	} cases[] = {
-		{ "free money", "free money", false },
-		{ "Free Money", "free money", true },
-		{ "\\bfree\\s+money", "money", false },
-		{ "abc?defg", "defg", false },
-		{ "abcd*ef", "abc", false },
-		{ "abc{12345}", "", false },
-		{ "abcd+e", "abcd", false },
-		{ "abc|def", "", false },
-		{ "(?:abc|def)ghi", "ghi", false },
-		{ "[abc]def[]x]ghij", "ghij", false },
-		{ "[[:alpha:]]abc", "abc", false },
-		{ "(?i)abc", "", false },
-		{ "(*UTF)abc", "", false },
-		{ "\\Qabc", "", false },
-		{ "abc(?=def)g", "abc", false },
-		{ "a\\.b\\/c", "a.b/c", false },
-		{ "abc\\x41def", "abc", false },
-		{ "\\x{41}def", "", false },
-		{ "ab", "", false },
-		{ "", "", false },
-		{ "(((", "", false },
-		{ "\\", "", false },
+		{ "Free Money", "free money" },
+		{ "\\bfree\\s+money", "money" },
+		{ "abc?defg", "defg" },
+		{ "abcd*ef", "abc" },
+		{ "abc{12345}", "" },
+		{ "abcd+e", "abcd" },
+		{ "abc|def", "abc|def" },
+		{ "abc|d", "" },
+		{ "(?:abc|def)ghi", "ghi" },
+		{ "(?:abc|def)gh", "abc|def" },
+		{ "(?:abcdef|ghijkl)mno", "abcdef|ghijkl" },
+		{ "(?:abc|def)?gh", "" },
+		{ "(?:abc|def)*gh", "" },
+		{ "(?:abc(?:x|yz)?|d(?:efg|hij))", "abc|efg|hij" },
+		{ "(?:a(?:b(?:cde)))|f\\.gh", "cde|f.gh" },
+		{ "[abc]def[]x]ghij", "ghij" },
+		{ "[[:alpha:]]abc", "abc" },
+		{ "[\\]]abc[^]]", "abc" },
+		{ "(?i)abc", "" },
+		{ "(*UTF)abc", "" },
+		{ "\\Qabc", "" },
+		{ "abc\\1", "" },
+		{ "abc(?=defg)h", "abc" },
+		{ "abc(?!defg)h", "abc" },
+		{ "(?<=defgh)abc", "abc" },
+		{ "a\\.b\\/c", "a.b/c" },
+		{ "abc\\x41def", "abc" },
+		{ "\\x{41}def", "def" },
+		{ "\\p{Lu}abc\\pLdef", "abc" },
+		{ "caf\xc3\xa9 abc", " abc" },
+		{ "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwx" },
+		{ "ab", "" },
+		{ "", "" },
+		{ "(((", "" },
+		{ "\\", "" },
+		{ "abc)", "" },
 	};
 	struct arena *a = arena_new(1 << 20);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct str literal =
-			match_literal(a, str_c(cases[i].expression), cases[i].caseless, false);
-		if (!str_eq_c(literal, cases[i].literal))
-			fail_msg("%s: %.*s", cases[i].expression, STR_ARG(literal));
+		struct literals l = literal_find(a, str_c(cases[i].expression), false);
+		struct buf b = BUF_INIT;
+		for (size_t k = 0; k < l.n; k++)
+			buf_printf(&b, "%s%.*s", k ? "|" : "", STR_ARG(l.v[k]));
+		if (!str_eq_c(buf_str(&b), cases[i].literals))
+			fail_msg("%s: %.*s", cases[i].expression, STR_ARG(buf_str(&b)));
+		buf_free(&b);
 	}
+	assert_int_equal(literal_find(a, STR("a b c"), true).n, 0);
 	arena_free(&a);
 }
 
-/* The Kelvin sign is a 'k' without case: the literal must not hide that. */
-static void test_odd_folding(void **state)
+static void test_sets(void **state)
 {
+	static const char *const expressions[] = { "viagra|cialis", "money", "\\d+", "kelvin" };
+	static const struct {
+		const char *text;
+		bool candidates[4];
+	} cases[] = {
+		{ "", { false, false, true, false } },
+		{ "mo", { false, false, true, false } },
+		{ "MONEY", { false, true, true, false } },
+		{ "xxmoneCIALIS", { true, false, true, false } },
+		{ "viagrviagra mone", { true, false, true, false } },
+		/* The Kelvin sign is a 'k' to an expression without case. */
+		{ "\xe2\x84\xaa" "elvin", { true, true, true, true } },
+	};
 	struct arena *a = arena_new(1 << 20);
 	struct err err;
 	struct matcher *m = match_open(a, &err);
-	struct match_pattern p;
-	struct match_text t;
+	struct match_pattern p[4];
+	const struct match_pattern *pointers[4];
 
-	assert_int_equal(match_compile(m, a, STR("kelvin"), STR("i"), false, &p, &err), 0);
-	match_text_init(a, STR("\xe2\x84\xaa" "elvin"), &t);
-	assert_int_equal(match_try(m, &p, &t), MATCH_YES);
-	match_text_init(a, STR("\xff kelvi"), &t);
-	assert_int_equal(match_try(m, &p, &t), MATCH_NO);
-	match_text_init(a, STR("\xff KELVIN"), &t);
-	assert_int_equal(match_try(m, &p, &t), MATCH_YES);
-	match_release(&p);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(match_compile(m, a, str_c(expressions[i]), STR("i"), false, &p[i],
+			&err), 0);
+		pointers[i] = &p[i];
+	}
+	struct match_set *set = match_set(a, pointers, 4);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool candidates[4] = { false };
+		match_candidates(set, str_c(cases[i].text), candidates);
+		assert_memory_equal(candidates, cases[i].candidates, sizeof(candidates));
+	}
+	assert_int_equal(match_try(m, &p[3], STR("\xe2\x84\xaa" "elvin")), MATCH_YES);
+	assert_int_equal(match_try(m, &p[3], STR("\xff KELVIN")), MATCH_YES);
+	assert_int_equal(match_try(m, &p[3], STR("\xff kelvi")), MATCH_NO);
+	assert_int_equal(match_try(m, &p[3], (struct str){ NULL, 0 }), MATCH_NO);
+	for (size_t i = 0; i < 4; i++)
+		match_release(&p[i]);
 	match_close(&m);
 	arena_free(&a);
 }
@@ -393,8 +431,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_match),	    cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_scores),	    cmocka_unit_test(test_meta_findings),
-		cmocka_unit_test(test_limits),	    cmocka_unit_test(test_literal),
-		cmocka_unit_test(test_odd_folding), cmocka_unit_test(test_meta_values),
+		cmocka_unit_test(test_limits),	    cmocka_unit_test(test_literals),
+		cmocka_unit_test(test_sets), cmocka_unit_test(test_meta_values),
 		cmocka_unit_test(test_meta_depth),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
