@@ -100,6 +100,7 @@ struct filter {
 	const char *const *after;	/* NULL-terminated; "*": all that do not come after this one
 					   themselves; cycles are refused at start */
 	const struct finding_def *findings; /* ends with a NULL name */
+	const char *named_prefix; /* of findings beside the table, by report_named(); may be NULL */
 	const struct option *options;
 	size_t conf_size, state_size;
 	const char *default_timeout;	/* "10s"; NULL: 20 seconds */

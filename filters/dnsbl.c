@@ -532,6 +532,7 @@ const struct filter filter_dnsbl = {
 	.summary = "is the client, or a domain in the message, on a list in the DNS (RFC 5782)",
 	.stages = STAGE_CONNECT,
 	.findings = findings,
+	.named_prefix = "DNSBL_",
 	.options = options,
 	.sections = sections,
 	.conf_size = sizeof(struct dnsbl_conf),

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "filters/rules.h"
+
 void engine_common_options(const struct filter *filter, struct option rows_r[FILTER_COMMON_ROWS])
 {
 	static const char *const on_error[] = { "ignore", "tempfail", "quarantine", NULL };
@@ -170,6 +172,56 @@ static void start_runner(struct conf *conf, const struct env *env, struct runner
 			"filter \"%s\": %s", f->name, err.text);
 }
 
+static const struct ruleset *engine_ruleset(const struct engine *e)
+{
+	const void *conf = engine_conf(e, "rules");
+
+	return conf ? rules_ruleset(conf) : NULL;
+}
+
+/* Does anything report this finding? Those of rules are known only once these are read. */
+static bool is_reported(const struct engine *e, const char *name)
+{
+	const struct ruleset *rules = engine_ruleset(e);
+
+	for (size_t i = 0; i < filter_count; i++) {
+		const struct filter *f = filters[i];
+
+		for (const struct finding_def *d = f->findings; d && d->name; d++)
+			if (strcmp(d->name, name) == 0)
+				return true;
+		if (f->named_prefix && strncmp(name, f->named_prefix, strlen(f->named_prefix)) == 0)
+			return true;
+	}
+	for (size_t i = 0; rules && i < ruleset_count(rules); i++)
+		if (str_eq_c(ruleset_rule(rules, i).name, name))
+			return true;
+	return false;
+}
+
+struct score_check {
+	const struct engine *engine;
+	struct conf *conf;
+	const struct conf_section *section;
+};
+
+static void check_score(void *context, const char *key, double value)
+{
+	const struct score_check *c = context;
+
+	if (!is_reported(c->engine, key))
+		conf_warn(c->conf, c->section, key, "no filter reports \"%s\"", key);
+}
+
+/* A misspelt name would change nothing, and nobody would notice. */
+static void check_scores(struct conf *conf, const struct engine *e)
+{
+	struct score_check c = { e, conf, conf_next(conf_root(conf), "scores", NULL) };
+
+	if (c.section)
+		conf_each_number(conf, c.section, check_score, &c);
+}
+
 static const char *list_versions(const struct engine *e)
 {
 	struct buf b = BUF_INIT;
@@ -229,6 +281,8 @@ struct engine *engine_start(struct conf *conf, const struct env *env, struct err
 	/* With errors in what was read so far, a start would only add their consequences. */
 	for (size_t i = 0; i < e->count && !conf_errors(conf)->n; i++)
 		start_runner(conf, env, &e->runners[i]);
+	if (!conf_errors(conf)->n)
+		check_scores(conf, e);
 	e->versions = conf_errors(conf)->n ? "" : list_versions(e);
 	return e;
 }

@@ -26,6 +26,7 @@ struct evaluation {
 	struct mail *mail;
 	struct facts facts; /* our own copy: what filters keep may point into it */
 	unsigned stage;	    /* bits of enum stage; 0: nothing has run */
+	bool finished;	    /* a verdict was given: what comes next is another question */
 	struct slot *slots;
 	struct auth auth;
 	struct verdict verdict;
@@ -369,9 +370,10 @@ int evaluate(struct evaluation *ev, const struct facts *facts, unsigned stage,
 	bool waiting;
 	unsigned passes = 0;
 
-	if (stage != ev->stage)
+	if (stage != ev->stage || ev->finished)
 		forget_results(ev);
 	ev->stage = stage;
+	ev->finished = false;
 	record_copy(&facts_record, facts, ev->arena, &ev->facts);
 	if (stage == STAGE_MESSAGE && !ev->mail)
 		ev->mail = mail_parse(ev->arena, ev->message);
@@ -388,5 +390,6 @@ int evaluate(struct evaluation *ev, const struct facts *facts, unsigned stage,
 		return 0;
 	}
 	finish(ev, verdict_r);
+	ev->finished = true;
 	return 1;
 }

@@ -329,6 +329,7 @@ const struct filter filter_geo = {
 	.summary = "where in the world, and in which network, is the client",
 	.stages = STAGE_CONNECT,
 	.findings = findings,
+	.named_prefix = "GEO_",
 	.options = options,
 	.conf_size = sizeof(struct geo_conf),
 	.start = start,

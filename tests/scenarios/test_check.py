@@ -178,6 +178,15 @@ def test_configuration(check):
     assert done.returncode == 1 and b":2:" in done.stderr and b'"spf"' in done.stderr
 
 
+def test_misspelt_scores(check):
+    conf = check.file("conf", b'hostname = "mx.example.net"\nscores { SPF_FIAL = 4 DNSBL_ANY = 1 '
+                      b'SPF_FAIL = 2 }\n'
+                      b'domain "example.net" { backend = { "smtp://127.0.0.1:9" } }\n')
+    done = check.run("check", "--facts", check.file("f", FACTS), "-c", conf)
+    assert done.returncode == 0 and b":2:" in done.stderr and b"SPF_FIAL" in done.stderr
+    assert b"DNSBL_ANY" not in done.stderr and b"SPF_FAIL" not in done.stderr
+
+
 def test_text_is_safe(check):
     message = HAM.replace(b"Meeting", b"\x1b[31mred\x07")
     facts = dict(FACTS, rcpt_to=["a\x1b[31m@example.net"], mail_from="\x9b31m@example.org")

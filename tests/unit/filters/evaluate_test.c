@@ -376,6 +376,25 @@ static void test_scores(void **state)
 	to_the_end(&b, DNS_NXDOMAIN);
 	assert_true(b.verdict.score == 6);
 	assert_int_equal(b.verdict.action, ACTION_TAG);
+	assert_int_equal(conf_warnings(b.conf)->n, 0);
+	end(&b);
+	begin(&b, "scores { CHIAN_BEGUN = 6 }");
+	assert_int_equal(conf_warnings(b.conf)->n, 1);
+	end(&b);
+}
+
+/* A verdict ends an evaluation: with more recipients the same stage is a new one. */
+static void test_again(void **state)
+{
+	struct bench b;
+
+	begin(&b, "filter \"chain\" { enabled = true }");
+	runs = 0;
+	to_the_end(&b, DNS_NXDOMAIN);
+	assert_int_equal(runs, 3);
+	assert_int_equal(step(&b, STAGE_MESSAGE), 1);
+	assert_int_equal(runs, 4);
+	assert_true(b.verdict.score == 1);
 	end(&b);
 }
 
@@ -403,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_time_and_absence),
 		cmocka_unit_test(test_stages),
 		cmocka_unit_test(test_scores),
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_bad_names),
 	};
 
