@@ -37,6 +37,7 @@ enum packet {
 	CTL_LISTEN,   /* struct ctl_listen + a listening socket (front, web) */
 	CTL_START,    /* struct ctl_ready of the inspectors. All wires of the start are there: serve.
 			 Again when inspectors of another kind replace those */
+	CTL_RETIRE,   /* front: another serves what is new; exit 0 when all that is open has ended */
 	CTL_DRAIN,    /* take nothing new, finish, exit 0 */
 	CTL_READY,    /* role to supervisor: struct ctl_ready; loaded and confined */
 	CTL_FAILED,   /* role to supervisor: struct ctl_text; will exit */

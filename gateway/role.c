@@ -128,6 +128,12 @@ static void on_control(void *context, struct channel *channel, struct ipc_packet
 	case CTL_DIED:
 		result = take_died(self, packet, arena, &err);
 		break;
+	case CTL_RETIRE:
+		if (self->def->retire != NULL)
+			self->def->retire(self);
+		else
+			take_drain(self);
+		break;
 	case CTL_DRAIN:
 		take_drain(self);
 		break;

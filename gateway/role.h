@@ -54,6 +54,11 @@ struct role_def {
 	void (*listen)(struct role_self *self, const struct ctl_listen *listen, int fd);
 	/* Everything of the start is there: serve. self->judge is filled (front, web). */
 	void (*start)(struct role_self *self);
+	/*
+	 * A new generation serves what is new: close the listeners, go on with what is open, and
+	 * when that has ended call role_exit(). May be NULL: then as drain(). drain() may follow.
+	 */
+	void (*retire)(struct role_self *self);
 	/* Take nothing new, finish what is under way, then call role_exit(). */
 	void (*drain)(struct role_self *self);
 	/* An inspector of ours died (its channel closed, before or after this). May be NULL. */

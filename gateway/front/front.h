@@ -58,7 +58,8 @@ struct front {
 	size_t session_count;
 	struct loop_timer *sweep; /* every second: time-outs of sessions */
 	uint32_t session_number;
-	bool draining;
+	bool retiring; /* no new connections; exit when the last has ended */
+	bool draining; /* and what is idle is sent away */
 };
 
 /* Wall clock, seconds since 1970. */

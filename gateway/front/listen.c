@@ -131,7 +131,7 @@ void listen_add(struct front *front, size_t index, int fd)
 {
 	struct listener *l = index < front->listener_count ? &front->listeners[index] : NULL;
 
-	if (!l || l->fd >= 0 || front->draining) {
+	if (!l || l->fd >= 0 || front->retiring) {
 		close(fd);
 		return;
 	}

@@ -50,7 +50,7 @@ bool front_tell_keeper(struct front *front, uint16_t type, const struct record *
 
 void front_check_drained(struct front *front)
 {
-	if (front->draining && !front->session_count && releases_are_idle(front->releases))
+	if (front->retiring && !front->session_count && releases_are_idle(front->releases))
 		role_exit(front->self);
 }
 
@@ -152,11 +152,20 @@ static void start(struct role_self *self)
 	loop_timer_set(front->sweep, SWEEP_MS);
 }
 
+static void retire(struct role_self *self)
+{
+	struct front *front = self->context;
+
+	front->retiring = true;
+	listen_stop(front);
+	front_check_drained(front);
+}
+
 static void drain(struct role_self *self)
 {
 	struct front *front = self->context;
 
-	front->draining = true;
+	front->retiring = front->draining = true;
 	listen_stop(front);
 	upstream_drain(front->upstream);
 	/* The last one to go ends the process: it must not do so within this loop. */
@@ -211,6 +220,7 @@ int main(int argc, char **argv)
 		.wire = wire,
 		.listen = listen_on,
 		.start = start,
+		.retire = retire,
 		.drain = drain,
 	};
 

@@ -186,7 +186,7 @@ static void on_job(void *context, const struct ipc_packet *reply)
 
 void releases_pull(struct releases *r)
 {
-	if (r->pull || r->arena || r->front->draining || !r->front->keeper)
+	if (r->pull || r->arena || r->front->retiring || !r->front->keeper)
 		return;
 	r->pull = channel_request(r->front->keeper, KEEP_PULL, STR(""), NULL, 0, on_job, r);
 }

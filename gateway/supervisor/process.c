@@ -319,6 +319,15 @@ void process_serve(struct process *process)
 	process_tell_judge(process);
 }
 
+void process_retire(struct process *process, int64_t deadline_ms)
+{
+	process->is_retiring = true;
+	process->deadline_ms = deadline_ms;
+	supervisor_wake(process->supervisor);
+	if (process_send(process, CTL_RETIRE, NULL, NULL, NULL, 0) != 0)
+		process_kill(process);
+}
+
 void process_drain(struct process *process, int64_t deadline_ms)
 {
 	process->deadline_ms = deadline_ms;

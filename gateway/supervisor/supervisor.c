@@ -96,19 +96,52 @@ static void replace_singles(struct supervisor *s)
 	}
 }
 
-static void drain_old(struct supervisor *s)
+/* Half for those that are in a conversation to end it, half for what they have begun then. */
+static int64_t drain_deadline(const struct process *p)
+{
+	return loop_now_ms(p->supervisor->loop) + p->settings->config->limits.drain_timeout / 2;
+}
+
+static bool has_serving_front(const struct supervisor *s, int64_t generation)
+{
+	for (const struct process *p = s->processes; p != NULL; p = p->next)
+		if (p->role == ROLE_FRONT && p->generation == generation && p->state == PROCESS_SERVING)
+			return true;
+	return false;
+}
+
+/* What judges for an old generation is needed, and replaced if it dies, as long as its fronts serve. */
+static void drain_old_judges(struct supervisor *s)
 {
 	for (struct process *p = s->processes, *next; p != NULL; p = next) {
 		next = p->next;
-		if (!supervisor_is_generational(p->role) || p->generation == s->generation ||
-			p->state == PROCESS_DRAINING)
+		if (!supervisor_is_generational(p->role) || p->role == ROLE_FRONT ||
+			p->generation == s->generation || p->generation == s->preparing ||
+			p->state == PROCESS_DRAINING || has_serving_front(s, p->generation))
 			continue;
 		if (p->state == PROCESS_WAITING)
 			process_remove(&p);
 		else
-			process_drain(p,
-				loop_now_ms(s->loop) + p->settings->config->limits.drain_timeout);
+			process_drain(p, drain_deadline(p));
 	}
+}
+
+/* The last generation's connections go on; those of the one before have had their time. */
+static void drain_old(struct supervisor *s)
+{
+	for (struct process *p = s->processes, *next; p != NULL; p = next) {
+		next = p->next;
+		if (p->role != ROLE_FRONT || p->generation == s->generation ||
+			p->state == PROCESS_DRAINING)
+			continue;
+		if (p->state == PROCESS_WAITING)
+			process_remove(&p);
+		else if (p->state == PROCESS_SERVING && !p->is_retiring)
+			process_retire(p, drain_deadline(p));
+		else
+			process_drain(p, drain_deadline(p));
+	}
+	drain_old_judges(s);
 }
 
 /* Everything of the generation is loaded and confined: from now on it is the one that serves. */
@@ -264,11 +297,16 @@ void supervisor_gone(struct supervisor *s, struct process *process)
 {
 	wiring_disconnect(s, process);
 	shared_forget(s->shared, process->role, process->index);
-	if (s->is_stopping || (process->state == PROCESS_DRAINING && !process->is_replaced)) {
-		log_process(LOG_LEVEL_INFO, "ended", process);
+	bool is_leaving = process->state == PROCESS_DRAINING || process->is_retiring;
+	if (s->is_stopping || (is_leaving && !process->is_replaced)) {
+		bool is_death = process->state == PROCESS_SERVING && process->status != 0;
+		log_process(is_death ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, is_death ? "role-died" : "ended",
+			process);
 		process_remove(&process);
 		if (s->is_stopping)
 			advance_stop(s);
+		else
+			drain_old_judges(s);
 		return;
 	}
 	if (s->preparing != 0 && process->generation == s->preparing) {
@@ -360,8 +398,14 @@ static void on_chores(void *context)
 			is_left = true;
 			if (now >= p->deadline_ms)
 				process_kill(p);
+		} else if (p->is_retiring) {
+			is_left = true;
+			if (now >= p->deadline_ms)
+				process_drain(p, drain_deadline(p));
 		}
 	}
+	if (!s->is_stopping)
+		drain_old_judges(s);
 	if (s->reload_wanted && s->preparing == 0) {
 		s->reload_wanted = false;
 		supervisor_reload(s);

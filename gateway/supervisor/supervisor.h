@@ -85,6 +85,7 @@ struct process {
 	struct channel *control;
 	bool is_reaped, is_closed; /* gone when both */
 	int status;		   /* of waitpid */
+	bool is_retiring;	   /* serves only what is open; deadline_ms holds */
 	bool is_replaced;	   /* drains, and is then started anew with the current settings */
 	int64_t started_ms, retry_ms, deadline_ms;
 	unsigned early_deaths;
@@ -101,6 +102,7 @@ int process_respawn(struct process *process, struct err *err);
 void process_serve(struct process *process);
 /* The inspectors' stages and versions, where they matter and may have changed. */
 void process_tell_judge(struct process *process);
+void process_retire(struct process *process, int64_t deadline_ms);
 void process_drain(struct process *process, int64_t deadline_ms);
 void process_kill(const struct process *process);
 /* Takes it off the list and frees it. */
