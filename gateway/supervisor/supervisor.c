@@ -299,7 +299,8 @@ void supervisor_gone(struct supervisor *s, struct process *process)
 	shared_forget(s->shared, process->role, process->index);
 	bool is_leaving = process->state == PROCESS_DRAINING || process->is_retiring;
 	if (s->is_stopping || (is_leaving && !process->is_replaced)) {
-		bool is_death = process->state == PROCESS_SERVING && process->status != 0;
+		bool is_death = !s->is_stopping && process->state == PROCESS_SERVING &&
+			process->status != 0;
 		log_process(is_death ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, is_death ? "role-died" : "ended",
 			process);
 		process_remove(&process);

@@ -118,6 +118,7 @@ class Gateway:
                       "limits": limits, "domain_extra": domain_extra, "globals_extra": globals_extra,
                       "listeners": listeners or {"127.0.0.1:0": ""}}
         self.process = None
+        self.is_terminated = False
         self.ports = {}
         self.expected = {"self-signed"}  # unless a test brings a certificate
         self.log, self.noise = [], []
@@ -154,6 +155,7 @@ class Gateway:
         self.process = subprocess.Popen(
             [str(GATEPOST), "run", "-c", str(self.conf)], env=environment(),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, **identity())
+        self.is_terminated = False
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
 
@@ -182,11 +184,16 @@ class Gateway:
         with self._changed:
             self._changed.notify_all()
 
+    def terminate(self, sig=signal.SIGTERM):
+        """Asks it to end, once: asked twice it does not wait for anybody."""
+        if self.process and self.process.poll() is None and not self.is_terminated:
+            self.is_terminated = True
+            self.process.send_signal(sig)
+
     def stop(self, sig=signal.SIGTERM):
         """Ends it, and looks at what it said."""
         code = None
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(sig)
+        self.terminate(sig)
         if self.process:
             try:
                 code = self.process.wait(TIMEOUT)

@@ -158,7 +158,7 @@ def test_stop_finishes_what_is_under_way(gateway, sink):
         smtp.command("RCPT TO:<alice@example.net>")
         assert smtp.command("DATA").code == 354
         smtp.send(MESSAGE[:100])
-        gateway.process.terminate()
+        gateway.terminate()
         gateway.wait_event("stopping")
         smtp.send(MESSAGE[100:].replace(b"\r\n.", b"\r\n..") + b".\r\n")
         assert smtp.reply().code == 250
