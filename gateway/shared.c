@@ -12,7 +12,7 @@
 #include "core/ipc.h"
 
 #define FILTERS	     64
-#define PAGE	     4096
+#define RUNNING_BYTES 8192 /* whole pages: they are mapped alone */
 #define RATE_GROUPS  16384
 #define HOLD_GROUPS  1024 /* of each front */
 #define WAYS	     8
@@ -21,7 +21,8 @@ struct shared_running {
 	_Atomic uint32_t words[SHARED_INSPECTORS];
 	char names[FILTERS][SHARED_FILTER_NAME];
 };
-_Static_assert(sizeof(struct shared_running) <= PAGE, "the running words share one page");
+_Static_assert(sizeof(struct shared_running) <= RUNNING_BYTES,
+	"the running words have pages of their own");
 
 /* Window number, what was counted in the one before it, and in it: one word, changed at once. */
 #define RATE_BITS 20
@@ -39,12 +40,14 @@ struct hold {
 struct shared {
 	union {
 		struct shared_running running;
-		char page[PAGE];
+		char pages[RUNNING_BYTES];
 	};
 	uint8_t hash_key[16];
 	_Atomic int64_t counters[SHARED_COUNTER_COUNT];
 	_Atomic int64_t gauges[ROLE_COUNT][SHARED_PROCESSES][SHARED_GAUGE_COUNT];
 	struct rate rates[RATE_GROUPS][WAYS];
+	/* Indexes of fronts that ever held something are below it. */
+	_Atomic int64_t holders;
 	struct hold holds[SHARED_PROCESSES][HOLD_GROUPS][WAYS];
 };
 
@@ -318,10 +321,14 @@ int64_t shared_hold(struct shared *shared, int64_t index, uint64_t key, int64_t 
 	int64_t sum = 0;
 
 	assert(index >= 0 && index < SHARED_PROCESSES);
+	int64_t holders = atomic_load_explicit(&shared->holders, memory_order_relaxed);
+	while (n != 0 && index >= holders &&
+		!atomic_compare_exchange_weak(&shared->holders, &holders, index + 1))
+		;
 	if (n != 0)
 		hold_change(shared, index, key, n);
-	for (size_t i = 0; i < SHARED_PROCESSES; i++)
-		sum += held_by(shared, i, key);
+	for (int64_t i = 0; i < holders || i <= index; i++)
+		sum += held_by(shared, (size_t)i, key);
 	return sum;
 }
 
@@ -341,7 +348,7 @@ void shared_forget(struct shared *shared, enum role role, int64_t index)
 
 struct shared_running *shared_map_running(int fd, struct err *err)
 {
-	return map(fd, PAGE, err);
+	return map(fd, RUNNING_BYTES, err);
 }
 
 struct shared_running *shared_running_of(struct shared *shared)

@@ -5,8 +5,8 @@
  * that no role can hold another up, and whoever dies leaves it usable. Nothing in
  * it is needed to be right for mail to be safe: it is for limits and for figures.
  *
- * Its first page stands apart: the words by which inspectors say what they do.
- * Inspectors and scanners map that page and nothing else.
+ * Its first pages stand apart: the words by which inspectors say what they do.
+ * Inspectors and scanners map those and nothing else.
  */
 #ifndef GATEWAY_SHARED_H
 #define GATEWAY_SHARED_H
@@ -16,8 +16,8 @@
 #include "gateway/protocol.h"
 
 /* Indexes of live processes are below these; they are handed out by the supervisor. */
-#define SHARED_PROCESSES  64 /* of one role, old and new generations together */
-#define SHARED_INSPECTORS 256
+#define SHARED_PROCESSES  160 /* of one role, old and new generations together */
+#define SHARED_INSPECTORS 1024
 #define SHARED_FILTER_NAME 32
 
 struct shared;
@@ -100,7 +100,7 @@ void shared_forget(struct shared *shared, enum role role, int64_t index);
  */
 struct shared_running;
 struct shared_running *shared_map_running(int fd, struct err *err);
-/* The page within the whole. */
+/* The same within the whole. */
 struct shared_running *shared_running_of(struct shared *shared);
 void shared_running_names(struct shared_running *running, const char *const *names, size_t count);
 /* The word for evaluation_new(). NULL if index is out of range. */
