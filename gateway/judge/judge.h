@@ -12,7 +12,7 @@
 #include "filters/evaluate.h"
 #include "gateway/command.h"
 #include "gateway/config.h"
-#include "gateway/resolver/resolve.h"
+#include "gateway/resolve.h"
 
 extern const struct command check_command, replay_command, learn_command, eval_command,
 	config_check_command,

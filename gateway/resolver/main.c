@@ -7,7 +7,7 @@
 
 #include "core/limits.h"
 #include "gateway/log.h"
-#include "gateway/resolver/resolve.h"
+#include "gateway/resolve.h"
 #include "gateway/role.h"
 
 struct resolver {

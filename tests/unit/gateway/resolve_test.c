@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/limits.h"
-#include "gateway/resolver/resolve.h"
+#include "gateway/resolve.h"
 
 /*
  * A name server in the same loop. What it answers is told by the first label of

@@ -1,4 +1,4 @@
-#include "gateway/resolver/resolve.h"
+#include "gateway/resolve.h"
 
 #include <stdio.h>
 #include <unbound.h>

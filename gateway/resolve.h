@@ -9,8 +9,8 @@
  * deadline is a TIMEOUT, what is bogus, broken or cannot be asked is SERVFAIL. The
  * cache lives as long as the object.
  */
-#ifndef GATEWAY_RESOLVER_RESOLVE_H
-#define GATEWAY_RESOLVER_RESOLVE_H
+#ifndef GATEWAY_RESOLVE_H
+#define GATEWAY_RESOLVE_H
 
 #include "core/dns.h"
 #include "core/loop.h"
