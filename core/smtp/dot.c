@@ -1,5 +1,7 @@
 #include "core/smtp/dot.h"
 
+#include <sys/types.h>
+
 void dot_init(struct dot *d)
 {
 	*d = (struct dot){.line_start = true};
@@ -11,47 +13,66 @@ static int refuse(struct dot *d)
 	return -1;
 }
 
-/*
- * One line or the part of one that is there, beginning wherever the last part
- * ended. Returns its length, or 0 if it holds a CR or LF alone. A CR at the very
- * end of the octets is held back until its LF is seen: a bare one is never sent.
- */
-static size_t write_line(struct dot *d, struct buf *out, struct str rest)
+/* Octets are put out in runs of whole lines, cut only where a dot has to be doubled. */
+static void put(struct buf *out, struct str octets, size_t from, size_t to)
 {
-	const char *lf = memchr(rest.p, '\n', rest.n);
-	size_t n = lf ? (size_t)(lf - rest.p) + 1 : rest.n;
-	size_t text = lf ? n - 1 : n;
-	bool held = d->cr;
+	buf_add(out, octets.p + from, to - from);
+}
 
-	if (held && (!lf || text))
-		return 0;
-	const char *cr = memchr(rest.p, '\r', text);
-	if (cr && cr != rest.p + text - 1)
-		return 0;
-	if (lf && !cr && !held)
-		return 0;
-	if (d->line_start && rest.p[0] == '.')
-		buf_char(out, '.');
-	if (held)
-		buf_char(out, '\r');
-	d->cr = cr && !lf;
-	buf_add(out, rest.p, d->cr ? n - 1 : n);
-	d->line_start = lf != NULL;
-	return n;
+/* The LF of a CR that ended the last octets. */
+static int complete_crlf(struct dot *d, struct buf *out, struct str *octets)
+{
+	if (octets->p[0] != '\n')
+		return refuse(d);
+	buf_c(out, "\r\n");
+	*octets = str_skip(*octets, 1);
+	d->cr = false;
+	d->line_start = true;
+	return 0;
+}
+
+/*
+ * The last line, as far as it is there. A CR at its very end is held back until
+ * its LF is seen: a bare one is never sent. Returns what may be put out, or -1.
+ */
+static ssize_t partial_line(struct dot *d, struct str octets, size_t at)
+{
+	const char *cr = memchr(octets.p + at, '\r', octets.n - at);
+
+	if (cr && cr != octets.p + octets.n - 1)
+		return -1;
+	d->cr = cr != NULL;
+	d->line_start = false;
+	return (ssize_t)(octets.n - d->cr);
 }
 
 int dot_write(struct dot *d, struct buf *out, struct str octets)
 {
-	if (d->failed)
+	size_t run = 0, at = 0;
+
+	if (d->failed || (d->cr && octets.n && complete_crlf(d, out, &octets)))
 		return -1;
-	if (octets.n)
-		buf_reserve(out, octets.n + 1);
-	while (octets.n) {
-		size_t n = write_line(d, out, octets);
-		if (!n)
+	while (at < octets.n) {
+		if (d->line_start && octets.p[at] == '.') {
+			put(out, octets, run, at);
+			buf_char(out, '.');
+			run = at;
+		}
+		const char *line = octets.p + at;
+		const char *lf = memchr(line, '\n', octets.n - at);
+		if (!lf) {
+			ssize_t end = partial_line(d, octets, at);
+			put(out, octets, run, end < 0 ? at : (size_t)end);
+			return end < 0 ? refuse(d) : 0;
+		}
+		if (lf == line || memchr(line, '\r', (size_t)(lf - line)) != lf - 1) {
+			put(out, octets, run, at);
 			return refuse(d);
-		octets = str_skip(octets, n);
+		}
+		at = (size_t)(lf - octets.p) + 1;
+		d->line_start = true;
 	}
+	put(out, octets, run, at);
 	return 0;
 }
 
