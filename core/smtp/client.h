@@ -83,7 +83,8 @@ enum {
 
 enum client_status {
 	CLIENT_REPLIED,	  /* code and text are the server's */
-	CLIENT_UNREACHED, /* no session came about: refused, timed out, TLS, a 4xx or 5xx greeting */
+	CLIENT_UNREACHED, /* no session came about: refused, timed out, TLS, a 4xx or 5xx greeting
+			   */
 	CLIENT_LOST,	  /* connection lost or reply malformed, before a message was handed over */
 	CLIENT_UNCERTAIN, /* … after the final dot */
 };
@@ -118,7 +119,7 @@ void client_free(struct client **client);
 /* Ready, nothing outstanding, and not closing: fit to be borrowed. */
 bool client_is_idle(const struct client *client);
 unsigned client_offers(const struct client *client);
-uint64_t client_size_limit(const struct client *client); /* 0: none said */
+uint64_t client_size_limit(const struct client *client);	   /* 0: none said */
 const struct tls *client_session_tls(const struct client *client); /* NULL in the clear */
 int64_t client_last_used_ms(const struct client *client);
 unsigned client_messages(const struct client *client); /* sent over it so far */
@@ -136,8 +137,8 @@ void client_noop(struct client *client, client_reply_fn *fn, void *context);
  * with what is left out cut away. The octets must stay until fn is called (the array of
  * spans is copied); lines end in CRLF, dots are not stuffed. DATA is sent when all before
  * it is answered. */
-void client_data(struct client *client, const struct str *spans, size_t count,
-	client_data_fn *fn, void *context);
+void client_data(struct client *client, const struct str *spans, size_t count, client_data_fn *fn,
+	void *context);
 /* Says QUIT when all before it is answered, then closes; on_closed() follows. */
 void client_quit(struct client *client);
 
