@@ -164,7 +164,7 @@ static void watch(struct stream *s)
 		want = s->tls_read_wants ? s->tls_read_wants : LOOP_READ;
 		break;
 	case OPEN:
-		if (!s->paused && !s->released)
+		if (!s->paused && !s->released && s->in.n < STREAM_INPUT_MAX)
 			want |= s->tls_read_wants ? s->tls_read_wants : LOOP_READ;
 		if (stream_unsent(s))
 			want |= s->tls_write_wants ? s->tls_write_wants : LOOP_WRITE;
@@ -364,11 +364,6 @@ static void show_input(struct stream *s)
 		return;
 	if (!s->in.n && s->in.cap > KEEP_OCTETS)
 		buf_free(&s->in);
-	if (s->in.n >= STREAM_INPUT_MAX && !s->paused && s->state == OPEN) {
-		struct err err;
-		err_set(&err, "the peer sends more than anybody takes");
-		end(s, STREAM_END_ERROR, &err);
-	}
 }
 
 static void read_in(struct stream *s)
@@ -383,7 +378,8 @@ static void read_in(struct stream *s)
 		s->bulk = (size_t)n == room;
 		moved(s);
 		show_input(s);
-	} while (!s->freed && !s->paused && s->state == OPEN && s->tls && tls_pending(s->tls));
+	} while (!s->freed && !s->paused && s->state == OPEN && s->in.n < STREAM_INPUT_MAX &&
+		 s->tls && tls_pending(s->tls));
 	/* Nothing was read: the room is not needed either. */
 	if (!s->freed && !s->in.n && s->in.cap > KEEP_OCTETS)
 		buf_free(&s->in);

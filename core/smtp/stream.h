@@ -5,8 +5,10 @@
  * It owns the descriptor, an input buffer and an output buffer. Input is handed
  * to on_input(), which takes off what it has understood and leaves the rest;
  * output is written as the peer takes it. Memory is bounded on both sides: past
- * STREAM_INPUT_MAX of input that is left lying the stream stops reading, and a
- * writer that cares stops at stream_is_full() until on_drained().
+ * STREAM_INPUT_MAX of input that is left lying the stream stops reading until
+ * on_input() (called again by way of stream_pause() and stream_resume()) has
+ * taken some; and a writer that cares stops at stream_is_full() until
+ * on_drained().
  *
  *	static const struct stream_ops ops = { .on_input = ..., .on_end = ... };
  *	struct stream *s = stream_new(loop, fd, &ops, session);
