@@ -73,7 +73,8 @@ static int direct_after(size_t index, uint64_t *after_r, struct err *err)
  * transitive predecessors of each. Repeatedly takes the first filter that is ready, so that the
  * order of filters.def holds where `after` leaves it open.
  */
-static int sort_filters(size_t order_r[ENGINE_MAX_FILTERS], uint64_t after_r[ENGINE_MAX_FILTERS], struct err *err)
+static int sort_filters(size_t order_r[ENGINE_MAX_FILTERS], uint64_t after_r[ENGINE_MAX_FILTERS],
+	struct err *err)
 {
 	uint64_t placed = 0;
 

@@ -112,7 +112,8 @@ int judge_list_filters(void)
 }
 
 /* Without facts the real DNS is asked: as configured, or by recursion from the root. */
-static int open_resolver(struct judge_setup *setup, struct loop **loop_r, struct resolve **resolve_r)
+static int open_resolver(struct judge_setup *setup, struct loop **loop_r,
+	struct resolve **resolve_r)
 {
 	const struct config *config = setup->config;
 	struct conf *defaults;
