@@ -275,6 +275,52 @@ static void test_pure(void **state)
 	end(&b);
 }
 
+/* Recorded facts, as JSON, come to the same verdict: time-outs, refusals and counters included. */
+static void test_replay(void **state)
+{
+	static const char conf[] = "filter \"chain\" { enabled = true } filter \"star\" { enabled = true } "
+		"filter \"reader\" { enabled = true } filter \"greedy\" { enabled = true count = 60 }";
+	struct facts_scan scan = { .result = SCAN_CLEAN };
+	struct facts_counter counter = { STR("k"), 4 };
+	struct buf json = BUF_INIT, first = BUF_INIT, second = BUF_INIT;
+	struct facts_zone *zone;
+	struct bench b, again;
+	struct err err;
+
+	begin(&b, conf);
+	b.facts.now = 1763640000;
+	b.facts.scan = &scan;
+	b.facts.counters.v = &counter;
+	b.facts.counters.n = 1;
+	to_the_end(&b, DNS_TIMEOUT);
+	assert_non_null(find(&b.verdict, "CHAIN_LATE"));
+	facts_to_json(&b.facts, &json);
+	verdict_to_json(&b.verdict, &first);
+
+	begin(&again, conf);
+	if (facts_from_json(buf_str(&json), again.arena, &again.facts, &zone, &err) < 0)
+		fail_msg("%s", err.text);
+	while (!step(&again, STAGE_MESSAGE)) {
+		size_t n = again.facts.dns.n;
+
+		assert_true(again.rounds < 20);
+		again.facts.dns.v = arena_grow(again.arena, again.facts.dns.v, n,
+			n + again.needs.dns.n, sizeof(*again.facts.dns.v));
+		for (size_t i = 0; i < again.needs.dns.n; i++)
+			facts_zone_answer(zone, again.arena, &again.needs.dns.v[i],
+				&again.facts.dns.v[n + i]);
+		again.facts.dns.n += again.needs.dns.n;
+	}
+	assert_int_equal(again.facts.dns.n, b.facts.dns.n);
+	verdict_to_json(&again.verdict, &second);
+	assert_true(str_eq(buf_str(&first), buf_str(&second)));
+	buf_free(&json);
+	buf_free(&first);
+	buf_free(&second);
+	end(&b);
+	end(&again);
+}
+
 static void test_question_limits(void **state)
 {
 	struct bench b;
@@ -417,6 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rounds),
 		cmocka_unit_test(test_pure),
+		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_question_limits),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_time_and_absence),
