@@ -1,5 +1,7 @@
 #include "rules/literal.h"
 
+#include "core/mail/entity.h"
+
 /* Literals of which one must be there; n 0: nothing is known. */
 struct set {
 	struct str v[LITERALS_MAX];
@@ -12,6 +14,7 @@ struct reader {
 	struct str s;
 	size_t at;
 	unsigned depth;
+	bool unicode;
 	bool lost; /* something that this reader does not follow */
 };
 
@@ -53,6 +56,12 @@ struct run {
 	size_t n;
 };
 
+/* One character, as octets; n 0: not a plain one. */
+struct plain {
+	char p[ENTITY_MAX];
+	size_t n;
+};
+
 static void end_run(struct reader *r, struct run *run, struct set *best)
 {
 	if (run->n >= LITERAL_MIN) {
@@ -65,31 +74,65 @@ static void end_run(struct reader *r, struct run *run, struct set *best)
 
 /* ---- items ---- */
 
-static bool at_optional(const struct reader *r)
+static size_t digits_at(const struct reader *r, size_t ahead)
+{
+	size_t n = 0;
+	while (peek(r, ahead + n) >= '0' && peek(r, ahead + n) <= '9')
+		n++;
+	return n;
+}
+
+/* Octets of a quantifier that stands here, or 0. A '{' begins one only if numbers follow as they
+ * should; otherwise it is a plain character. "{,3}" is one or the other, by the version of PCRE2. */
+static size_t quantifier(struct reader *r)
 {
 	int c = peek(r, 0);
-	return c == '?' || c == '*' || c == '{';
+	if (c == '?' || c == '*' || c == '+')
+		return 1;
+	if (c != '{')
+		return 0;
+	size_t n = 1 + digits_at(r, 1);
+	if (n == 1) {
+		r->lost |= peek(r, 1) == ',' || peek(r, 1) == ' ';
+		return 0;
+	}
+	if (peek(r, n) == ',')
+		n += 1 + digits_at(r, n + 1);
+	r->lost |= peek(r, n) == ' ';
+	return peek(r, n) == '}' ? n + 1 : 0;
+}
+
+static bool at_optional(struct reader *r)
+{
+	int c = peek(r, 0);
+	return quantifier(r) && (c == '?' || c == '*' || (c == '{' && peek(r, 1) == '0'));
 }
 
 /* Quantifiers, and the '?' or '+' that makes them lazy or possessive. */
 static void skip_quantifiers(struct reader *r)
 {
-	for (int c; (c = peek(r, 0)) == '?' || c == '*' || c == '+' || c == '{';) {
-		if (c == '{')
-			r->at += str_chr(str_skip(r->s, r->at), '}');
-		r->at++;
-	}
+	for (size_t n; (n = quantifier(r)) > 0;)
+		r->at += n;
+}
+
+/* "[:alpha:]" inside a class */
+static size_t posix_class(const struct reader *r)
+{
+	size_t n = 2;
+	if (peek(r, 0) != '[' || peek(r, 1) != ':')
+		return 0;
+	while (peek(r, n) == '^' || (peek(r, n) > 0 && char_is_alpha((char)peek(r, n))))
+		n++;
+	return peek(r, n) == ':' && peek(r, n + 1) == ']' ? n + 2 : 0;
 }
 
 static void skip_class(struct reader *r)
 {
 	r->at += peek(r, 1) == '^' ? 2 : 1;
 	r->at += peek(r, 0) == ']';
-	for (; r->at < r->s.n && peek(r, 0) != ']'; r->at++) {
-		if (peek(r, 0) == '\\')
-			r->at++;
-		else if (peek(r, 0) == '[' && peek(r, 1) == ':')
-			r->at += str_find(str_skip(r->s, r->at), STR(":]")) + 1;
+	while (r->at < r->s.n && peek(r, 0) != ']') {
+		size_t posix = posix_class(r);
+		r->at += posix ? posix : peek(r, 0) == '\\' ? 2 : 1;
 	}
 	r->at++;
 }
@@ -100,58 +143,71 @@ static void skip_digits(struct reader *r, size_t most)
 		r->at++;
 }
 
-/* Behind a backslash: the character that it makes literal, or 0 for a class, a place, a number. */
-static char read_escape(struct reader *r)
+/* "{20ac}" behind "\\x" */
+static struct plain read_code(struct reader *r)
 {
+	struct plain plain = { .n = 0 };
+	uint32_t code = 0;
+	size_t end = r->at + str_chr(str_skip(r->s, r->at), '}'), digits = 0;
+
+	for (r->at++; r->at < end && digits < 6; r->at++, digits++) {
+		int digit = char_hex(r->s.p[r->at]);
+		if (digit < 0)
+			break;
+		code = code * 16 + (uint32_t)digit;
+	}
+	if (r->at == end && digits && r->unicode && code >= 0x80)
+		plain.n = entity_utf8(code, plain.p);
+	r->at = end + 1;
+	return plain;
+}
+
+/* Behind a backslash: a character that it makes literal; none for a class, a place, an octet. */
+static struct plain read_escape(struct reader *r)
+{
+	static const char single[] = "bBdDsSwWhHvVnrtfaeAzZRX";
+	struct plain none = { .n = 0 };
 	int c = peek(r, 0);
 
 	r->at++;
 	if (c > ' ' && c < 0x7f && !char_is_alnum((char)c))
-		return (char)c;
-	switch (c) {
-	case 'x':
-	case 'p':
-	case 'P':
-	case 'N':
-	case 'o':
-		if (peek(r, 0) == '{')
-			r->at += str_chr(str_skip(r->s, r->at), '}') + 1;
-		else if (c == 'x')
-			skip_digits(r, 2);
-		else if (c != 'N')
-			r->at++;
-		break;
-	case '0':
+		return (struct plain){ { (char)c }, 1 };
+	if (c == 'x' && peek(r, 0) == '{')
+		return read_code(r);
+	if (c == 'x')
 		skip_digits(r, 2);
-		break;
-	case 'b':
-	case 'B':
-	case 'd':
-	case 'D':
-	case 's':
-	case 'S':
-	case 'w':
-	case 'W':
-	case 'h':
-	case 'H':
-	case 'v':
-	case 'V':
-	case 'n':
-	case 'r':
-	case 't':
-	case 'f':
-	case 'a':
-	case 'e':
-	case 'A':
-	case 'z':
-	case 'Z':
-	case 'R':
-	case 'X':
-		break;
-	default:
+	else if (c == '0')
+		skip_digits(r, 2);
+	else if ((c == 'p' || c == 'P') && peek(r, 0) == '{')
+		r->at += str_chr(str_skip(r->s, r->at), '}') + 1;
+	else if (c == 'p' || c == 'P')
+		r->at++;
+	else if (c <= 0 || !strchr(single, c))
 		r->lost = true; /* references, \K, \Q, \c ...: rare, and odd */
+	return none;
+}
+
+/* A character that stands for itself, or none of '.', '^', '$'. */
+static struct plain read_character(struct reader *r)
+{
+	struct plain plain = { .n = 0 };
+	int c = peek(r, 0);
+
+	if (c < 0x80) {
+		r->at++;
+		if (!strchr(".^$", c))
+			plain = (struct plain){ { char_lower((char)c) }, 1 };
+		return plain;
 	}
-	return 0;
+	/* All octets of one character, since a quantifier behind it is for all of them. */
+	do {
+		if (plain.n < 4)
+			plain.p[plain.n++] = r->s.p[r->at];
+		r->at++;
+	} while ((peek(r, 0) & 0xc0) == 0x80 && peek(r, 0) >= 0);
+	if (!r->unicode)
+		plain.n = 0;
+	return plain;
 }
 
 static void read_alternatives(struct reader *r, struct set *all_r);
@@ -198,10 +254,9 @@ static void read_sequence(struct reader *r, struct set *best_r)
 
 	best_r->n = best_r->shortest = 0;
 	while ((c = peek(r, 0)) >= 0 && c != '|' && c != ')' && !r->lost) {
-		char plain = 0;
+		struct plain plain = { .n = 0 };
 		if (c == '(') {
 			struct set *inside = ARENA_NEW(r->arena, struct set);
-			end_run(r, &run, best_r);
 			if (read_group(r, inside) && !at_optional(r))
 				improve(best_r, inside);
 		} else if (c == '[') {
@@ -210,19 +265,16 @@ static void read_sequence(struct reader *r, struct set *best_r)
 			r->at++;
 			plain = read_escape(r);
 		} else {
-			r->at++;
-			if (c < 0x80 && !strchr(".^$", c))
-				plain = (char)c;
+			plain = read_character(r);
 		}
-		if (!plain || at_optional(r)) {
+		bool kept = plain.n && !at_optional(r);
+		if (!kept || run.n + plain.n > LITERAL_MAX)
 			end_run(r, &run, best_r);
-			skip_quantifiers(r);
-			continue;
+		if (kept) {
+			memcpy(run.p + run.n, plain.p, plain.n);
+			run.n += plain.n;
 		}
-		if (run.n == LITERAL_MAX)
-			end_run(r, &run, best_r);
-		run.p[run.n++] = char_lower(plain);
-		if (peek(r, 0) == '+')
+		if (quantifier(r))
 			end_run(r, &run, best_r);
 		skip_quantifiers(r);
 	}
@@ -248,16 +300,15 @@ static void read_alternatives(struct reader *r, struct set *all_r)
 		all_r->n = 0;
 }
 
-struct literals literal_find(struct arena *arena, struct str expression, bool extended)
+struct literals literal_find(struct arena *arena, struct str expression, bool unicode)
 {
 	/* What is tried and thrown away shall not stay in the process. */
 	struct arena *scratch = arena_new(16 << 20);
-	struct reader r = { .arena = scratch, .s = expression, .lost = extended };
+	struct reader r = { .arena = scratch, .s = expression, .unicode = unicode };
 	struct set *all = ARENA_NEW(scratch, struct set);
 	struct literals found = { NULL, 0 };
 
-	if (!r.lost)
-		read_alternatives(&r, all);
+	read_alternatives(&r, all);
 	if (!r.lost && r.at == expression.n && all->n) {
 		found.n = all->n;
 		found.v = ARENA_ARRAY(arena, all->n, struct str);

@@ -26,7 +26,8 @@ struct literals {
 	size_t n;
 };
 
-/* extended: the expression has the flag x. */
-struct literals literal_find(struct arena *arena, struct str expression, bool extended);
+/* Not for expressions with the flag x. unicode: it is UTF-8 and minds the case, so that letters
+ * other than ASCII can be a part of literals too. */
+struct literals literal_find(struct arena *arena, struct str expression, bool unicode);
 
 #endif

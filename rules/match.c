@@ -122,7 +122,8 @@ int match_compile(const struct matcher *m, struct arena *arena, struct str expre
 	}
 	/* Without JIT (an unusual machine, or a hardened kernel) the interpreter does the work. */
 	(void)pcre2_jit_compile(p.code, PCRE2_JIT_COMPLETE);
-	p.literals = literal_find(arena, expression, options & PCRE2_EXTENDED);
+	if (!(options & PCRE2_EXTENDED))
+		p.literals = literal_find(arena, expression, !octets && !p.caseless);
 	*pattern_r = p;
 	return 0;
 }

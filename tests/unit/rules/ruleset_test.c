@@ -288,7 +288,11 @@ static void test_literals(void **state)
 		{ "\\bfree\\s+money", "money" },
 		{ "abc?defg", "defg" },
 		{ "abcd*ef", "abc" },
-		{ "abc{12345}", "" },
+		{ "abc{0,5}d", "" },
+		{ "abc{,5}d", "" },
+		{ "abc{4|def{x}", "abc{4|def{x}" },
+		{ "abc{2}defg", "defg" },
+		{ "(?:abc){2,}d", "abc" },
 		{ "abcd+e", "abcd" },
 		{ "abc|def", "abc|def" },
 		{ "abc|d", "" },
@@ -331,7 +335,9 @@ static void test_literals(void **state)
 			fail_msg("%s: %.*s", cases[i].expression, STR_ARG(buf_str(&b)));
 		buf_free(&b);
 	}
-	assert_int_equal(literal_find(a, STR("a b c"), true).n, 0);
+	struct literals l = literal_find(a, STR("\\x{4e2d}\xe6\x96\x87\\x{e9}?"), true);
+	assert_int_equal(l.n, 1);
+	assert_true(str_eq_c(l.v[0], "\xe4\xb8\xad\xe6\x96\x87"));
 	arena_free(&a);
 }
 
