@@ -83,7 +83,9 @@ static void init(struct header *h, bool secret)
 static int write_new(const char *path, struct err *err)
 {
 	struct header h = { .version = 0 };
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	/* The folder is the trainer's, and we may be root: nothing that lies there is followed. */
+	unlink(path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	init(&h, true);
 	if (fd < 0)
 		return err_sys(err, "model %s cannot be made", path);

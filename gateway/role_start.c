@@ -156,6 +156,26 @@ void role_allow_write(struct role_self *self, const char *path)
 	paths_add(self, &self->private->write, path);
 }
 
+/*
+ * A role may own the folder above, and must not get another one by putting a link
+ * to it there: only a link of root's own is followed.
+ */
+static int give(const char *path, uid_t uid, gid_t gid, struct err *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && st.st_uid == 0)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "cannot open the folder %s", path);
+	int result = fchown(fd, uid, gid);
+	if (result != 0)
+		err_sys(err, "cannot give %s to the role's user", path);
+	close(fd);
+	return result;
+}
+
 /* The folders above belong to root and the group that shares the state; the last to the role. */
 static int make_folder(const struct role_self *self, const char *path, bool is_last, struct err *err)
 {
@@ -169,9 +189,7 @@ static int make_folder(const struct role_self *self, const char *path, bool is_l
 	}
 	if (!private->is_root)
 		return 0;
-	if (chown(path, is_last ? private->uid : 0, private->gid) != 0)
-		return err_sys(err, "cannot give %s to the role's user", path);
-	return 0;
+	return give(path, is_last ? private->uid : 0, private->gid, err);
 }
 
 int role_folder(struct role_self *self, const char *path, struct err *err)

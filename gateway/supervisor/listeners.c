@@ -134,11 +134,6 @@ static int open_one(struct listener_list *list, const struct settings *settings,
 	return 0;
 }
 
-const char *listeners_admin_title(const struct settings *settings)
-{
-	return arena_printf(settings->arena, "admin %s", settings->config->admin.listen).p;
-}
-
 int listeners_open(struct listener_list *list, const struct settings *settings, struct err *err)
 {
 	const struct config *config = settings->config;
@@ -150,7 +145,7 @@ int listeners_open(struct listener_list *list, const struct settings *settings, 
 			l->optional, err);
 	}
 	if (result == 0 && config->admin.enabled)
-		result = open_one(list, settings, "admin", listeners_admin_title(settings),
+		result = open_one(list, settings, "admin", settings->admin_title,
 			config->admin.listen, &config->admin.address, false, err);
 	if (result != 0)
 		listeners_undo(list);
@@ -173,7 +168,7 @@ static bool is_named(const struct settings *settings, const char *title)
 
 	if (strcmp(title, CONTROL) == 0)
 		return true;
-	if (config->admin.enabled && strcmp(title, listeners_admin_title(settings)) == 0)
+	if (config->admin.enabled && strcmp(title, settings->admin_title) == 0)
 		return true;
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (strcmp(title, config->listeners[i].title) == 0)
@@ -211,11 +206,12 @@ static int make_state_dir(const char *path, struct err *err)
 
 static int bind_control(int fd, const struct sockaddr_un *at, struct err *err)
 {
-	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int answered = connect(other, (const struct sockaddr *)at, sizeof(*at));
+	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* EAGAIN: somebody listens, and is busy. */
+	bool is_answered = connect(other, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN;
 
 	close(other);
-	if (answered == 0)
+	if (is_answered)
 		return err_set(err, "another gateway runs with this state_dir: %s answers",
 			at->sun_path);
 	/* Left behind by one that was killed. */

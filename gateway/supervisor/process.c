@@ -288,7 +288,7 @@ static void send_listeners(struct process *process)
 	if (process->role == ROLE_WEB) {
 		send_listener(process, "control", "control", -1);
 		if (config->admin.enabled)
-			send_listener(process, listeners_admin_title(process->settings), "admin", -1);
+			send_listener(process, process->settings->admin_title, "admin", -1);
 	}
 	if (process->role == ROLE_FRONT)
 		for (size_t i = 0; i < config->listener_count; i++)

@@ -22,6 +22,8 @@ static int load(struct settings *settings, const char *file, struct err *err)
 		log_lines(LOG_LEVEL_ERROR, "config-error", errors);
 		return err_set(err, "%s", errors->v[0]);
 	}
+	settings->admin_title =
+		arena_printf(settings->arena, "admin %s", settings->config->admin.listen).p;
 	settings->fd = memfd_sealed("gatepost-config", settings->text, err);
 	return settings->fd < 0 ? -1 : 0;
 }

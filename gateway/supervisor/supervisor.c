@@ -172,6 +172,7 @@ static void swap(struct supervisor *s)
 	shared_add(s->shared, SHARED_RELOADS, 1);
 	log_generation(s, "reloaded", s->generation);
 	notify_send("READY=1");
+	supervisor_wake(s);
 }
 
 /* The generation under way comes to nothing; the one that serves goes on. */
@@ -196,6 +197,7 @@ static void abandon(struct supervisor *s, const char *why)
 	s->preparing = 0;
 	settings_unref(&s->next);
 	notify_send("READY=1");
+	supervisor_wake(s);
 }
 
 void supervisor_reload(struct supervisor *s)

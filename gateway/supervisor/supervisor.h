@@ -35,6 +35,7 @@ struct settings {
 	const char *file;
 	struct conf *conf;
 	struct config *config;
+	const char *admin_title; /* of the admin listener */
 	int fd; /* sealed memfd of the text */
 };
 /* With one reference. On failure every error of the file is logged, err has the first. */
@@ -59,8 +60,6 @@ void listeners_undo(struct listener_list *list);
 void listeners_keep(struct listener_list *list, const struct settings *settings);
 /* -1 if there is none of this title. */
 int listeners_find(const struct listener_list *list, const char *title);
-/* The title under which the admin listener stands. */
-const char *listeners_admin_title(const struct settings *settings);
 /* The control socket in state_dir; refuses if another gateway answers there. */
 int listeners_open_control(struct listener_list *list, const struct settings *settings,
 	struct err *err);
