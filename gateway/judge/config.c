@@ -108,7 +108,7 @@ static int dump(const struct command *command, const void *values, int argc, cha
 		dump_judgement(setup.conf, &out);
 		rc = print(&out);
 	}
-	arena_free(&setup.arena);
+	judge_tear_down(&setup);
 	return rc;
 }
 
@@ -139,6 +139,11 @@ static int sample(const struct command *command, const void *values, int argc, c
 		buf_printf(&out, "\n# %s\n#filter \"%s\" {\n", filters[i]->summary, filters[i]->name);
 		option_sample(common, "\t", &out);
 		option_sample(rows_of(filters[i]), "\t", &out);
+		for (const struct filter_section *f = filters[i]->sections; f && f->name; f++) {
+			buf_printf(&out, "\t#%s \"...\" {\n", f->name);
+			option_sample(f->options, "\t\t", &out);
+			buf_c(&out, "\t#}\n");
+		}
 		buf_c(&out, "#}\n");
 	}
 	return print(&out);
@@ -159,6 +164,11 @@ static void man_filter(const struct filter *f, struct buf *out)
 	option_man(common, out);
 	option_man(rows_of(f), out);
 	buf_c(out, ".El\n");
+	for (const struct filter_section *s = f->sections; s && s->name; s++) {
+		buf_printf(out, "In it, sections %s \\(dq...\\(dq:\n.Bl -tag -width Ds\n", s->name);
+		option_man(s->options, out);
+		buf_c(out, ".El\n");
+	}
 	if (!f->findings || !f->findings[0].name)
 		return;
 	buf_c(out, "Findings and their scores:\n.Bl -tag -width Ds\n");
