@@ -139,6 +139,10 @@ void client_noop(struct client *client, client_reply_fn *fn, void *context);
  * it is answered. */
 void client_data(struct client *client, const struct str *spans, size_t count, client_data_fn *fn,
 	void *context);
+/* What is given from here on waits, and goes out together with client_send(): one packet for a
+ * whole envelope. */
+void client_hold(struct client *client);
+void client_send(struct client *client);
 /* Says QUIT when all before it is answered, then closes; on_closed() follows. */
 void client_quit(struct client *client);
 

@@ -62,6 +62,7 @@ struct client {
 	bool quitting; /* QUIT is sent */
 	bool over;     /* the server has said 421, or what comes next cannot be told */
 	bool in_clear; /* the TLS handshake failed once */
+	bool held;     /* commands are gathered */
 	bool freed;
 	unsigned depth;
 	unsigned offers;

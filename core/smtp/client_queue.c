@@ -123,7 +123,7 @@ void client_queue_pump(struct client *c)
 {
 	bool outstanding = false, sent = false;
 
-	if (c->phase != PHASE_READY || c->quitting || c->over)
+	if (c->phase != PHASE_READY || c->quitting || c->over || c->held)
 		return;
 	for (struct client_command *cmd = c->first; cmd; cmd = cmd->next) {
 		if (cmd->progress != WAITING) {
@@ -245,6 +245,17 @@ void client_data(
 	if (count)
 		memcpy(cmd->spans, spans, count * sizeof(*spans));
 	dot_init(&cmd->dot);
+	submit(c);
+}
+
+void client_hold(struct client *c)
+{
+	c->held = true;
+}
+
+void client_send(struct client *c)
+{
+	c->held = false;
 	submit(c);
 }
 

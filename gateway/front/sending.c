@@ -147,10 +147,12 @@ static void offer(struct sending *s)
 	s->dead = s->decided = false;
 	s->order.answer->code = 0;
 	snprintf(s->backend, sizeof(s->backend), "%s", upstream_name(s->loan));
+	client_hold(client);
 	client_mail(client, s->order.mail_from, s->order.size,
 		s->order.eight_bit ? CLIENT_MAIL_8BIT : 0, on_mail, s);
 	for (size_t i = 0; i < s->order.rcpt_count; i++)
 		client_rcpt(client, s->order.rcpts[i], on_rcpt, s);
+	client_send(client);
 }
 
 static void on_client(void *context, struct client *client, const char *why)
