@@ -542,6 +542,14 @@ static void read_backends(struct upstream *u)
 	}
 }
 
+static bool wants_verified(const struct upstream *u)
+{
+	for (size_t i = 0; i < u->backend_count; i++)
+		if (u->backends[i].tls == CONFIG_BACKEND_TLS_REQUIRE)
+			return true;
+	return false;
+}
+
 struct upstream *upstream_new(struct front *front, struct err *err)
 {
 	const struct tls_client_options any = { .verify = TLS_VERIFY_NONE, .security_level = 1 };
@@ -553,11 +561,13 @@ struct upstream *upstream_new(struct front *front, struct err *err)
 	if (!u)
 		abort();
 	u->front = front;
+	read_backends(u);
 	u->opportunistic = tls_client_new(&any, err);
-	u->verifying = u->opportunistic ? tls_client_new(&strict, err) : NULL;
-	if (!u->verifying) {
-		tls_context_free(&u->opportunistic);
-		free(u);
+	/* It reads the system's trusted certificates: only where they are needed. */
+	if (u->opportunistic && wants_verified(u))
+		u->verifying = tls_client_new(&strict, err);
+	if (!u->opportunistic || (wants_verified(u) && !u->verifying)) {
+		upstream_free(&u);
 		return NULL;
 	}
 	/* The limit is for all fronts together; each has its share of it. */
@@ -565,7 +575,6 @@ struct upstream *upstream_new(struct front *front, struct err *err)
 	if (front->self->index % config->fronts < config->limits.backend_connections % config->fronts)
 		share++;
 	u->limit = share > 0 ? (unsigned)share : 1;
-	read_backends(u);
 	return u;
 }
 
