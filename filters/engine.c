@@ -180,6 +180,17 @@ static const struct ruleset *engine_ruleset(const struct engine *e)
 	return conf ? rules_ruleset(conf) : NULL;
 }
 
+struct str engine_failure_name(const struct filter *filter, struct arena *arena)
+{
+	struct str s = arena_printf(arena, "%s_FAILED", filter->name);
+	char *name = arena_cstr(arena, s);
+
+	for (size_t i = 0; i < s.n; i++)
+		if (name[i] >= 'a' && name[i] <= 'z')
+			name[i] = (char)(name[i] - 32);
+	return str_from(name, s.n);
+}
+
 /* Does anything report this finding? Those of rules are known only once these are read. */
 static bool is_reported(const struct engine *e, const char *name)
 {
@@ -191,6 +202,8 @@ static bool is_reported(const struct engine *e, const char *name)
 		for (const struct finding_def *d = f->findings; d && d->name; d++)
 			if (strcmp(d->name, name) == 0)
 				return true;
+		if (str_eq_c(engine_failure_name(f, e->arena), name))
+			return true;
 		if (f->named_prefix && strncmp(name, f->named_prefix, strlen(f->named_prefix)) == 0)
 			return true;
 	}

@@ -28,4 +28,7 @@ struct engine {
 	const char *versions;
 };
 
+/* "SPF_FAILED" */
+struct str engine_failure_name(const struct filter *filter, struct arena *arena);
+
 #endif

@@ -1,7 +1,6 @@
 #include "filters/engine.h"
 
 #include <assert.h>
-#include <ctype.h>
 
 #include "core/limits.h"
 #include "filters/rules.h"
@@ -91,13 +90,9 @@ static void append_findings(struct arena *arena, struct finding_list *list,
 static void add_failure_finding(struct evaluation *ev, struct slot *slot, const struct filter *f)
 {
 	struct finding_list one = { ARENA_NEW(ev->arena, struct finding), 1 };
-	struct buf name = BUF_INIT;
 
-	for (const char *c = f->name; *c; c++)
-		buf_char(&name, (char)toupper((unsigned char)*c));
-	buf_c(&name, "_FAILED");
-	one.v->name = arena_dup(ev->arena, buf_str(&name));
-	buf_free(&name);
+	one.v->name = engine_failure_name(f, ev->arena);
+	one.v->score = policy_score(ev->engine->policies, one.v->name, 0);
 	one.v->filter = str_c(f->name);
 	one.v->stage = ev->stage;
 	one.v->text = arena_printf(ev->arena, "The filter %s could not judge: %.*s", f->name,

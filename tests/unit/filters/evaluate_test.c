@@ -424,6 +424,11 @@ static void test_scores(void **state)
 	assert_int_equal(b.verdict.action, ACTION_TAG);
 	assert_int_equal(conf_warnings(b.conf)->n, 0);
 	end(&b);
+	begin(&b, "scores { FAILING_FAILED = 6 } filter \"failing\" { enabled = true }");
+	assert_int_equal(step(&b, STAGE_MESSAGE), 1);
+	assert_true(b.verdict.score == 6);
+	assert_int_equal(conf_warnings(b.conf)->n, 0);
+	end(&b);
 	begin(&b, "scores { CHIAN_BEGUN = 6 }");
 	assert_int_equal(conf_warnings(b.conf)->n, 1);
 	end(&b);
