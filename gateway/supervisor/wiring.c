@@ -196,7 +196,7 @@ void wiring_child_died(struct supervisor *s, struct process *loader, const struc
 	child->is_used = false;
 	/* Nobody waits for it any more: that is how children end. */
 	if (dead.owner == NULL || dead.is_superseded || dead.owner->state == PROCESS_DRAINING ||
-		s->is_stopping)
+		(dead.owner->is_retiring && died->status == 0) || s->is_stopping)
 		return;
 	log_death(&dead, died);
 	shared_add(s->shared, SHARED_INSPECTOR_DEATHS, 1);
