@@ -1,83 +1,11 @@
 #include "core/mail/html.h"
 
 #include <assert.h>
-#include <endian.h>
 
 #include "core/limits.h"
 #include "core/mail/entity.h"
+#include "core/mail/html_stack.h"
 #include "core/mail/style.h"
-
-/* Classes of elements, as the standard's tree construction (13.2.6) treats them. */
-enum tag_class {
-	PLAIN = 0,
-	VOID = 1 << 0,	   /* has no content and no end tag */
-	BLOCK = 1 << 1,	   /* stands on lines of its own */
-	CELL = 1 << 2,	   /* a blank to its neighbours */
-	CLOSES_P = 1 << 3, /* ends an open <p> */
-	SPECIAL = 1 << 4,  /* end tags of plain elements do not reach past it */
-	FORMAT = 1 << 5,   /* its end tag reaches past special elements (adoption agency) */
-	SCOPE = 1 << 6,	   /* no end tag reaches past it but those of tables' parts */
-	BUTTON = 1 << 7,   /* ends the scope of <p> too */
-	RAW = 1 << 8,	   /* no markup inside */
-	BREAKOUT = 1 << 9, /* ends <svg> and <math> */
-	HIDDEN = 1 << 10,  /* never shown */
-	FOREIGN = 1 << 11, /* of <svg> or <math>, or a way back from there to HTML */
-};
-
-#define TAG(name, classes) TAG_##name,
-enum tag {
-#include "core/mail/html_tags.def"
-	TAG_OTHER,
-	TAG_COUNT
-};
-#undef TAG
-
-#define TAG_NAME_MAX 15
-struct tag_row {
-	char name[TAG_NAME_MAX + 1]; /* filled up with NUL, so that it compares as two words */
-	unsigned classes;
-};
-#define TAG(name, classes) { #name, classes },
-static const struct tag_row tags[TAG_COUNT] = {
-#include "core/mail/html_tags.def"
-	{ "", PLAIN },
-};
-#undef TAG
-
-/* The attributes that matter; of one that stands twice, the first counts (13.2.5.33). */
-enum attribute {
-	ATTRIBUTE_HREF,
-	ATTRIBUTE_SRC,
-	ATTRIBUTE_ACTION,
-	ATTRIBUTE_STYLE,
-	ATTRIBUTE_HIDDEN,
-	ATTRIBUTE_CONTENT,
-	ATTRIBUTE_HTTP_EQUIV,
-	ATTRIBUTE_CHARSET,
-	ATTRIBUTE_BACKGROUND,
-	ATTRIBUTE_FORMACTION,
-	ATTRIBUTE_OPEN,
-	ATTRIBUTE_COUNT
-};
-#define NAME(literal) { (literal), sizeof(literal) - 1 }
-static const struct str attribute_names[ATTRIBUTE_COUNT] = {
-	NAME("href"), NAME("src"), NAME("action"), NAME("style"), NAME("hidden"), NAME("content"),
-	NAME("http-equiv"), NAME("charset"), NAME("background"), NAME("formaction"), NAME("open"),
-};
-
-struct element {
-	enum tag tag;
-	struct str name;    /* of TAG_OTHER */
-	unsigned hiding;    /* bits of enum style_hiding that hold inside */
-	unsigned set, clear; /* its own share of them */
-};
-
-struct token {
-	enum tag tag;
-	struct str name;
-	bool end, self_closing;
-	struct str attributes[ATTRIBUTE_COUNT]; /* raw; p NULL: absent */
-};
 
 enum gap { GAP_NONE, GAP_BLANK, GAP_LINE };
 
@@ -90,10 +18,7 @@ struct scan {
 	char *out;
 	size_t n, cap;
 	enum gap gap;
-	/* open elements */
-	struct element stack[LIMIT_HTML_DEPTH];
-	size_t depth;
-	unsigned short open[TAG_COUNT]; /* how many of each are on the stack */
+	struct html_stack stack;
 	/* the <a> that is open */
 	bool in_link;
 	size_t link, link_start;
@@ -101,11 +26,6 @@ struct scan {
 };
 
 /* ---- text ---- */
-
-static unsigned hiding(const struct scan *s)
-{
-	return s->depth ? s->stack[s->depth - 1].hiding : 0;
-}
 
 static void widen_gap(struct scan *s, enum gap gap)
 {
@@ -126,23 +46,17 @@ static void put(struct scan *s, const char *p, size_t n)
 	s->n += n;
 }
 
-/* What every octet is asked, so by table. */
-enum { OCTET_SPACE = 1, OCTET_STOP = 2 };
-static const unsigned char octets[256] = {
-	['\0'] = OCTET_STOP,		     ['&'] = OCTET_STOP,
-	[' '] = OCTET_SPACE | OCTET_STOP,    ['\t'] = OCTET_SPACE | OCTET_STOP,
-	['\n'] = OCTET_SPACE | OCTET_STOP,   ['\r'] = OCTET_SPACE | OCTET_STOP,
-	['\f'] = OCTET_SPACE | OCTET_STOP,
-};
-
 static bool is_space(char c)
 {
-	return octets[(unsigned char)c] & OCTET_SPACE;
+	return html_token_is_space(c);
 }
 
+/* Asked of every octet, so by table. */
 static bool ends_word(char c)
 {
-	return octets[(unsigned char)c] & OCTET_STOP;
+	static const bool ends[256] = { [0] = true, ['&'] = true, [' '] = true, ['\t'] = true,
+		['\n'] = true, ['\r'] = true, ['\f'] = true };
+	return ends[(unsigned char)c];
 }
 
 /* A blank between two words, which stays what it is. */
@@ -154,7 +68,7 @@ static bool is_lone_blank(struct str text, size_t i)
 /* Character data: white space collapsed, references decoded if `decode`. */
 static void put_text(struct scan *s, struct str text, bool decode)
 {
-	bool shown = !hiding(s), pre = s->open[TAG_pre] || s->open[TAG_textarea];
+	bool shown = !html_stack_hiding(&s->stack), pre = html_stack_has(&s->stack, TAG_pre) || html_stack_has(&s->stack, TAG_textarea);
 	size_t i = 0;
 
 	while (i < text.n) {
@@ -187,153 +101,6 @@ static void put_text(struct scan *s, struct str text, bool decode)
 		else
 			s->doc->facts.hidden_octets += i - start;
 	}
-}
-
-/* ---- the stack of open elements ---- */
-
-static void recompute(struct scan *s, size_t from)
-{
-	for (size_t i = from; i < s->depth; i++) {
-		struct element *e = &s->stack[i];
-		unsigned inherited = i ? s->stack[i - 1].hiding : 0;
-		e->hiding = (inherited & ~e->clear) | e->set;
-	}
-}
-
-static void push(struct scan *s, const struct token *t, unsigned set, unsigned clear)
-{
-	if (s->depth == LIMIT_HTML_DEPTH)
-		return;
-	struct element *e = &s->stack[s->depth++];
-	*e = (struct element){ .tag = t->tag, .set = set, .clear = clear };
-	if (t->tag == TAG_OTHER)
-		e->name = t->name;
-	s->open[t->tag]++;
-	recompute(s, s->depth - 1);
-}
-
-static void pop_to(struct scan *s, size_t depth)
-{
-	while (s->depth > depth)
-		s->open[s->stack[--s->depth].tag]--;
-}
-
-/* Takes one element out and leaves what is inside it open: the adoption agency's effect. */
-static void take_out(struct scan *s, size_t at)
-{
-	s->open[s->stack[at].tag]--;
-	memmove(&s->stack[at], &s->stack[at + 1], (s->depth - at - 1) * sizeof(s->stack[0]));
-	s->depth--;
-	recompute(s, at);
-}
-
-static unsigned classes_of(enum tag tag)
-{
-	return tags[tag].classes;
-}
-
-/* Ends the innermost `tag` that lies above every element of the classes `stop`, and all in it. */
-static void close_within(struct scan *s, enum tag tag, unsigned stop)
-{
-	if (!s->open[tag])
-		return;
-	for (size_t i = s->depth; i-- > 0;) {
-		if (s->stack[i].tag == tag) {
-			pop_to(s, i);
-			return;
-		}
-		if (classes_of(s->stack[i].tag) & stop)
-			return;
-	}
-}
-
-/* The same for parts of a table, which only a table contains. */
-static void close_in_table(struct scan *s, enum tag tag)
-{
-	if (!s->open[tag])
-		return;
-	for (size_t i = s->depth; i-- > 0;) {
-		if (s->stack[i].tag == tag) {
-			pop_to(s, i);
-			return;
-		}
-		if (s->stack[i].tag == TAG_table || s->stack[i].tag == TAG_template)
-			return;
-	}
-}
-
-static void close_format(struct scan *s, enum tag tag)
-{
-	if (!s->open[tag])
-		return;
-	for (size_t i = s->depth; i-- > 0;) {
-		if (s->stack[i].tag == tag) {
-			take_out(s, i);
-			return;
-		}
-		if (classes_of(s->stack[i].tag) & SCOPE)
-			return;
-	}
-}
-
-static void close_plain(struct scan *s, const struct token *t)
-{
-	if (!s->open[t->tag])
-		return;
-	for (size_t i = s->depth; i-- > 0;) {
-		const struct element *e = &s->stack[i];
-		if (e->tag == t->tag && (e->tag != TAG_OTHER || str_ieq(e->name, t->name))) {
-			pop_to(s, i);
-			return;
-		}
-		if (classes_of(e->tag) & SPECIAL)
-			return;
-	}
-}
-
-/* What an open element must give way to when this one starts (13.2.6.4.7 and on). */
-static void close_implied(struct scan *s, enum tag tag)
-{
-	if (classes_of(tag) & CLOSES_P)
-		close_within(s, TAG_p, SCOPE | BUTTON);
-	switch (tag) {
-	case TAG_li:
-		close_within(s, TAG_li, SCOPE);
-		break;
-	case TAG_dd:
-	case TAG_dt:
-		close_within(s, TAG_dd, SCOPE);
-		close_within(s, TAG_dt, SCOPE);
-		break;
-	case TAG_option:
-	case TAG_optgroup:
-		close_within(s, TAG_option, SPECIAL & ~SCOPE);
-		break;
-	case TAG_td:
-	case TAG_th:
-		close_in_table(s, TAG_td);
-		close_in_table(s, TAG_th);
-		break;
-	case TAG_tbody:
-	case TAG_thead:
-	case TAG_tfoot:
-		close_in_table(s, TAG_tbody);
-		close_in_table(s, TAG_thead);
-		close_in_table(s, TAG_tfoot);
-		close_in_table(s, TAG_tr);
-		break;
-	case TAG_tr:
-		close_in_table(s, TAG_tr);
-		break;
-	default:
-		break;
-	}
-}
-
-static bool in_foreign(const struct scan *s)
-{
-	return (s->open[TAG_svg] || s->open[TAG_math]) && !s->open[TAG_foreignobject] &&
-		!s->open[TAG_desc];
 }
 
 /* ---- links ---- */
@@ -466,7 +233,7 @@ static void count_image(struct scan *s, struct str src)
 		s->doc->facts.remote_images++;
 }
 
-static void note_element(struct scan *s, const struct token *t)
+static void note_element(struct scan *s, const struct html_token *t)
 {
 	const struct str *attribute = t->attributes;
 	switch (t->tag) {
@@ -509,135 +276,9 @@ static void note_element(struct scan *s, const struct token *t)
 
 /* ---- tags ---- */
 
-static uint64_t word_at(const char *p)
+static void skip_raw(struct scan *s, enum html_tag tag)
 {
-	uint64_t w;
-	memcpy(&w, p, sizeof(w));
-	return be64toh(w);
-}
-
-static enum tag tag_find(struct str name)
-{
-	if (!name.n || name.n > TAG_NAME_MAX)
-		return TAG_OTHER;
-	char lower[TAG_NAME_MAX + 1] = { 0 };
-	for (size_t i = 0; i < name.n; i++)
-		lower[i] = char_lower(name.p[i]);
-
-	uint64_t head = word_at(lower), tail = word_at(lower + 8);
-	size_t low = 0, high = TAG_OTHER;
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		uint64_t row = word_at(tags[mid].name), row_tail = word_at(tags[mid].name + 8);
-		if (head == row && tail == row_tail)
-			return (enum tag)mid;
-		if (head < row || (head == row && tail < row_tail))
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return TAG_OTHER;
-}
-
-static void keep_attribute(struct token *t, struct str name, struct str value)
-{
-	/* All that matter are known by length and first letter; most are refused here. */
-	for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-		if (name.n == attribute_names[i].n &&
-			char_lower(name.p[0]) == attribute_names[i].p[0] &&
-			str_ieq(name, attribute_names[i])) {
-			if (!t->attributes[i].p)
-				t->attributes[i] = value;
-			return;
-		}
-	}
-}
-
-static size_t skip_space(struct str in, size_t i)
-{
-	while (i < in.n && is_space(in.p[i]))
-		i++;
-	return i;
-}
-
-/* An attribute's value: in.p[i] is what follows the '=' and blanks. Returns what follows it. */
-static size_t read_value(struct str in, size_t i, struct str *value_r)
-{
-	if (i < in.n && (in.p[i] == '"' || in.p[i] == '\'')) {
-		struct str rest = str_skip(in, i + 1);
-		size_t end = str_chr(rest, in.p[i]);
-		*value_r = str_sub(rest, 0, end);
-		return i + 1 + end + 1;
-	}
-	size_t start = i;
-	while (i < in.n && in.p[i] != '>' && !is_space(in.p[i]))
-		i++;
-	*value_r = str_sub(in, start, i - start);
-	return i;
-}
-
-/* in.p[i] is what follows the tag's name. Returns what follows its '>', or in.n: then it never
- * ended, and is no tag for a browser; its links are looked at all the same. */
-static size_t read_attributes(struct str in, size_t i, struct token *t)
-{
-	for (;;) {
-		while (i < in.n && (is_space(in.p[i]) || in.p[i] == '/')) {
-			t->self_closing = in.p[i] == '/' && i + 1 < in.n && in.p[i + 1] == '>';
-			i++;
-		}
-		if (i >= in.n)
-			return in.n;
-		if (in.p[i] == '>')
-			return i + 1;
-		size_t start = i++; /* even a '=' may begin a name (13.2.5.32) */
-		while (i < in.n && !is_space(in.p[i]) && in.p[i] != '/' && in.p[i] != '>' &&
-			in.p[i] != '=')
-			i++;
-		struct str name = str_sub(in, start, i - start), value = str_sub(in, i, 0);
-		size_t equals = skip_space(in, i);
-		if (equals < in.n && in.p[equals] == '=')
-			i = read_value(in, skip_space(in, equals + 1), &value);
-		keep_attribute(t, name, value);
-		if (i > in.n)
-			i = in.n;
-	}
-}
-
-/* The content of elements without markup: up to their end tag, or the end. */
-static struct str raw_content(struct scan *s, enum tag tag)
-{
-	struct str rest = str_skip(s->in, s->at);
-	size_t name_n = strlen(tags[tag].name);
-	bool escaped = false, nested = false; /* <!-- and <script> in it (13.2.5.20, 13.2.5.27) */
-
-	if (tag == TAG_plaintext)
-		return rest;
-	for (size_t i = 0; i < rest.n; i++) {
-		if (rest.p[i] == '-' && escaped && str_starts(str_skip(rest, i), "-->"))
-			escaped = nested = false;
-		if (rest.p[i] != '<')
-			continue;
-		struct str here = str_skip(rest, i + 1);
-		if (tag == TAG_script && str_starts(here, "!--"))
-			escaped = true;
-		bool end = here.n && here.p[0] == '/';
-		struct str name = str_sub(here, end, name_n);
-		char next = here.n > end + name_n ? here.p[end + name_n] : 0;
-		if (!str_ieq_c(name, tags[tag].name) || !(is_space(next) || next == '/' || next == '>'))
-			continue;
-		if (!end)
-			nested = escaped;
-		else if (nested)
-			nested = false;
-		else
-			return str_sub(rest, 0, i);
-	}
-	return rest;
-}
-
-static void skip_raw(struct scan *s, enum tag tag)
-{
-	struct str content = raw_content(s, tag);
+	struct str content = html_token_raw(s->in, s->at, tag);
 	s->at += content.n;
 	if (tag == TAG_textarea)
 		put_text(s, content, true);
@@ -645,19 +286,13 @@ static void skip_raw(struct scan *s, enum tag tag)
 		put_text(s, content, false);
 }
 
-static void start_tag(struct scan *s, const struct token *t)
+static void start_tag(struct scan *s, const struct html_token *t)
 {
-	unsigned classes = classes_of(t->tag), set = 0, clear = 0;
+	unsigned classes = html_token_classes(t->tag), set = 0, clear = 0;
 
 	s->doc->facts.tags++;
-	if (in_foreign(s) && (classes & BREAKOUT)) {
-		close_within(s, TAG_svg, 0);
-		close_within(s, TAG_math, 0);
-	}
-	bool foreign = in_foreign(s);
-	close_implied(s, t->tag);
-	if (t->tag == TAG_a)
-		close_format(s, TAG_a);
+	html_stack_give_way(&s->stack, t->tag);
+	bool foreign = html_stack_is_foreign(&s->stack);
 	if (classes & (BLOCK | CELL))
 		widen_gap(s, classes & BLOCK ? GAP_LINE : GAP_BLANK);
 	note_element(s, t);
@@ -669,62 +304,28 @@ static void start_tag(struct scan *s, const struct token *t)
 		set |= STYLE_GONE;
 	if ((classes & HIDDEN) && !t->attributes[ATTRIBUTE_OPEN].p)
 		set |= STYLE_GONE;
-	push(s, t, set, clear);
+	html_stack_open(&s->stack, t, set, clear);
 	if ((classes & RAW) && !foreign)
 		skip_raw(s, t->tag);
 }
 
-static void end_tag(struct scan *s, const struct token *t)
+static void end_tag(struct scan *s, const struct html_token *t)
 {
-	unsigned classes = classes_of(t->tag);
+	unsigned classes = html_token_classes(t->tag);
 
 	if (classes & (BLOCK | CELL))
 		widen_gap(s, classes & BLOCK ? GAP_LINE : GAP_BLANK);
 	if (t->tag == TAG_a)
 		end_link(s);
-	switch (t->tag) {
-	case TAG_body:
-	case TAG_html:
-		/* What follows is still of the body (13.2.6.4.19). */
-		return;
-	case TAG_tr:
-	case TAG_td:
-	case TAG_th:
-	case TAG_tbody:
-	case TAG_thead:
-	case TAG_tfoot:
-	case TAG_caption:
-		close_in_table(s, t->tag);
-		return;
-	case TAG_table:
-	case TAG_template:
-		close_within(s, t->tag, 0);
-		return;
-	case TAG_p:
-		close_within(s, TAG_p, SCOPE | BUTTON);
-		return;
-	default:
-		break;
-	}
-	if (classes & FORMAT)
-		close_format(s, t->tag);
-	else if (classes & SPECIAL)
-		close_within(s, t->tag, SCOPE);
-	else
-		close_plain(s, t);
+	html_stack_close(&s->stack, t);
 }
 
 /* s->at stands on the name's first letter. */
 static void read_tag(struct scan *s, bool end)
 {
-	struct token t = { .end = end };
-	size_t start = s->at, i = start;
+	struct html_token t;
 
-	while (i < s->in.n && !is_space(s->in.p[i]) && s->in.p[i] != '/' && s->in.p[i] != '>')
-		i++;
-	t.name = str_sub(s->in, start, i - start);
-	t.tag = tag_find(t.name);
-	s->at = read_attributes(s->in, i, &t);
+	s->at = html_token_read(s->in, s->at, &t);
 	if (end)
 		end_tag(s, &t);
 	else
@@ -732,28 +333,6 @@ static void read_tag(struct scan *s, bool end)
 }
 
 /* ---- comments and the like ---- */
-
-/* s->at stands behind "<!--". `-->` and `--!>` end it, and `>` or `->` at once (13.2.5.43 on). */
-static void read_comment(struct scan *s)
-{
-	struct str rest = str_skip(s->in, s->at);
-
-	s->doc->facts.comments++;
-	if (str_starts(rest, ">") || str_starts(rest, "->")) {
-		s->at += rest.p[0] == '>' ? 1 : 2;
-		return;
-	}
-	for (size_t i = 0; i < rest.n;) {
-		size_t dash = str_chr(str_skip(rest, i), '-') + i;
-		struct str tail = str_skip(rest, dash);
-		if (str_starts(tail, "-->") || str_starts(tail, "--!>")) {
-			s->at += dash + (tail.p[2] == '>' ? 3 : 4);
-			return;
-		}
-		i = dash + 1;
-	}
-	s->at = s->in.n;
-}
 
 static void read_bogus_comment(struct scan *s)
 {
@@ -789,9 +368,9 @@ static bool read_markup(struct scan *s)
 		else
 			read_bogus_comment(s);
 	} else if (str_starts(here, "!--")) {
-		s->at += 4;
-		read_comment(s);
-	} else if (in_foreign(s) && str_starts(here, "![CDATA[")) {
+		s->doc->facts.comments++;
+		s->at = html_token_comment_end(s->in, s->at + 4);
+	} else if (html_stack_is_foreign(&s->stack) && str_starts(here, "![CDATA[")) {
 		s->at += 9;
 		read_cdata(s);
 	} else if (here.p[0] == '!' || here.p[0] == '?') {
@@ -841,9 +420,8 @@ struct str html_meta_charset(struct str in)
 		at += str_ifind(str_skip(head, at), STR("<meta"));
 		if (at >= head.n)
 			return STR("");
-		struct token t = { .end = false };
-		at += 5;
-		at = read_attributes(head, at, &t);
+		struct html_token t;
+		at = html_token_read(head, at + 1, &t);
 		struct str charset = str_trim_crlf(t.attributes[ATTRIBUTE_CHARSET]);
 		if (charset.n)
 			return charset;
