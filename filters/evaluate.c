@@ -303,19 +303,6 @@ static void collect(struct evaluation *ev, struct filter_failure *failures, size
 	buf_free(&headers);
 }
 
-/* Meta rules see what all filters have found, the classifier too. */
-static void resolve_metas(struct evaluation *ev)
-{
-	for (size_t i = 0; i < ev->engine->count; i++) {
-		const struct runner *r = &ev->engine->runners[i];
-		const struct slot *slot = &ev->slots[i];
-
-		if (strcmp(r->filter->name, "rules") == 0 && !slot->failure.filter.n)
-			rules_metas(r->conf, slot->state, &ev->verdict.findings, ev->arena,
-				administrators_score, ev->engine->policies);
-	}
-}
-
 /* Metas look at what all filters found, BAYES ranges too, so they come last. */
 static void add_metas(struct evaluation *ev)
 {
@@ -345,8 +332,6 @@ static void finish(struct evaluation *ev, struct verdict *verdict_r)
 	collect(ev, failures, &in.failure_count);
 	if (ev->stage == STAGE_MESSAGE)
 		add_metas(ev);
-	if (ev->stage == STAGE_MESSAGE)
-		resolve_metas(ev);
 	if (arena_is_over(ev->arena))
 		failures[in.failure_count++] = (struct filter_failure){
 			STR("evaluation"), STR("taking the message apart needs too much memory"),

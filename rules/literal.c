@@ -83,7 +83,7 @@ static size_t digits_at(const struct reader *r, size_t ahead)
 }
 
 /* Octets of a quantifier that stands here, or 0. A '{' begins one only if numbers follow as they
- * should; otherwise it is a plain character. "{,3}" is one or the other, by the version of PCRE2. */
+ * should; otherwise it is a plain character. "{,3}" is either, by the version of PCRE2. */
 static size_t quantifier(struct reader *r)
 {
 	int c = peek(r, 0);

@@ -82,8 +82,8 @@ struct str ruleset_run(const struct ruleset *rs, const struct ruleset_input *in,
 
 /*
  * Appends a finding (of filter "rules") to *all for every meta that holds, over the hits (NULL:
- * none) and all findings; LIMIT_FINDINGS at most. score() gives the administrator's score for a name,
- * or `def`; may be NULL.
+ * none) and all findings; LIMIT_FINDINGS at most. score() gives the administrator's score for a
+ * name, or `def`; may be NULL.
  */
 void ruleset_metas(const struct ruleset *rs, const bool *hits, struct finding_list *all,
 	struct arena *arena, double (*score)(const void *context, struct str finding, double def),

@@ -68,7 +68,8 @@ static bool is_lone_blank(struct str text, size_t i)
 /* Character data: white space collapsed, references decoded if `decode`. */
 static void put_text(struct scan *s, struct str text, bool decode)
 {
-	bool shown = !html_stack_hiding(&s->stack), pre = html_stack_has(&s->stack, TAG_pre) || html_stack_has(&s->stack, TAG_textarea);
+	bool shown = !html_stack_hiding(&s->stack);
+	bool pre = html_stack_has(&s->stack, TAG_pre) || html_stack_has(&s->stack, TAG_textarea);
 	size_t i = 0;
 
 	while (i < text.n) {

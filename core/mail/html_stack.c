@@ -9,7 +9,8 @@ static void recompute(struct html_stack *s, size_t from)
 	}
 }
 
-void html_stack_open(struct html_stack *s, const struct html_token *t, unsigned set, unsigned clear)
+void html_stack_open(struct html_stack *s, const struct html_token *t, unsigned set,
+	unsigned clear)
 {
 	if (s->depth == LIMIT_HTML_DEPTH)
 		return;

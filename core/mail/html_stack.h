@@ -43,7 +43,8 @@ bool html_stack_is_foreign(const struct html_stack *s);
 /* Ends what must give way to an element that starts: to be called before html_stack_open(). */
 void html_stack_give_way(struct html_stack *s, enum html_tag tag);
 /* An element starts; set and clear as style_hides() gives them. */
-void html_stack_open(struct html_stack *s, const struct html_token *t, unsigned set, unsigned clear);
+void html_stack_open(struct html_stack *s, const struct html_token *t, unsigned set,
+	unsigned clear);
 /* An end tag: ends what it ends, which may be nothing. */
 void html_stack_close(struct html_stack *s, const struct html_token *t);
 

@@ -153,7 +153,8 @@ struct str html_token_raw(struct str in, size_t at, enum html_tag tag)
 		bool end = here.n && here.p[0] == '/';
 		struct str name = str_sub(here, end, name_n);
 		char next = here.n > end + name_n ? here.p[end + name_n] : 0;
-		if (!str_ieq_c(name, tags[tag].name) || !(html_token_is_space(next) || next == '/' || next == '>'))
+		bool whole = html_token_is_space(next) || next == '/' || next == '>';
+		if (!whole || !str_ieq_c(name, tags[tag].name))
 			continue;
 		if (!end)
 			nested = escaped;

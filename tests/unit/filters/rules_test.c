@@ -56,6 +56,10 @@ static void test_metas_see_other_filters(void **state)
 	assert_non_null(find(&j, "URI_IP"));
 	assert_non_null(find(&j, "PHISH_ACCOUNT"));
 	assert_true(find(&j, "PHISH_ACCOUNT")->score == 7);
+	size_t count = 0;
+	for (size_t i = 0; i < j.v.findings.n; i++)
+		count += str_eq_c(j.v.findings.v[i].name, "PHISH_ACCOUNT");
+	assert_int_equal(count, 1);
 	assert_null(find(&j, "__ACCOUNT_1"));
 	judged_free(&j);
 }
