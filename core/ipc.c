@@ -23,7 +23,7 @@ struct wire {
 #define WIRE_BYTES (sizeof(struct wire) + LIMIT_IPC_INLINE)
 /* One more than callers may pass: the memfd of a large payload. */
 #define WIRE_FDS (IPC_FDS + 1)
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define SEALS	 (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 union control {
 	struct cmsghdr header; /* for its alignment */
@@ -124,8 +124,8 @@ void ipc_close_fds(struct ipc_packet *packet)
 }
 
 /* One sendmsg(): 0, or -1 with errno. */
-static int put(int fd, const struct wire *wire, struct str payload, const int *fds, unsigned fd_count,
-	int flags)
+static int put(int fd, const struct wire *wire, struct str payload, const int *fds,
+	unsigned fd_count, int flags)
 {
 	union control control = { 0 };
 	struct iovec parts[2] = {
@@ -276,14 +276,17 @@ static int open_packet(struct ipc_store *store, size_t n, int *fds, unsigned fd_
 		close_all(fds, fd_count);
 		return err_set(err, "packet with too many descriptors");
 	}
-	*packet_r = (struct ipc_packet){ .type = wire.type, .id = wire.id, .payload = payload,
+	*packet_r = (struct ipc_packet){ .type = wire.type,
+		.id = wire.id,
+		.payload = payload,
 		.fd_count = fd_count };
 	memcpy(packet_r->fds, fds, fd_count * sizeof(int));
 	return 1;
 }
 
 /* As ipc_recv(), and -2 where a non-blocking read would block. */
-static int get(int fd, struct ipc_store *store, struct ipc_packet *packet_r, int flags, struct err *err)
+static int get(int fd, struct ipc_store *store, struct ipc_packet *packet_r, int flags,
+	struct err *err)
 {
 	union control control;
 	int fds[WIRE_FDS];
@@ -291,7 +294,9 @@ static int get(int fd, struct ipc_store *store, struct ipc_packet *packet_r, int
 	store_unmap(store);
 	buf_clear(&store->buf);
 	struct iovec part = { buf_reserve(&store->buf, WIRE_BYTES), WIRE_BYTES };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.octets,
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.octets,
 		.msg_controllen = sizeof(control.octets) };
 	ssize_t n;
 	/* ECONNRESET is told once, ahead of what the other end had said before it died; then
@@ -329,12 +334,12 @@ int ipc_recv(int fd, struct ipc_store *store, struct ipc_packet *packet_r, struc
 /* A round takes at most this many packets from one channel: the others want their turn. */
 #define PACKETS_A_ROUND 64
 /* A full table of descriptors in flight has no event that tells of its end. */
-#define RETRY_MS 5
+#define RETRY_MS  5
 #define SLOT_BITS 11
 _Static_assert(LIMIT_IPC_WINDOW <= 1 << SLOT_BITS, "a slot's number must fit into the id");
 
 struct slot {
-	uint32_t id; /* 0: free */
+	uint32_t id;		/* 0: free */
 	channel_reply_fn *done; /* NULL: forgotten */
 	void *context;
 };
@@ -365,7 +370,7 @@ struct channel {
 	struct queued *queue, **queue_end;
 	size_t queue_bytes;
 
-	bool closed;	/* nothing goes in or out any more */
+	bool closed; /* nothing goes in or out any more */
 	bool refuse_fds;
 	bool freed;	/* by the owner, in a callback of ours */
 	unsigned depth; /* of callbacks of ours that run */
@@ -546,8 +551,8 @@ static void on_retry(void *context)
 	write_queue(context);
 }
 
-struct channel *channel_new(struct loop *loop, int fd, unsigned window, const struct channel_ops *ops,
-	void *context)
+struct channel *channel_new(struct loop *loop, int fd, unsigned window,
+	const struct channel_ops *ops, void *context)
 {
 	assert(window <= LIMIT_IPC_WINDOW);
 	struct channel *channel = calloc(1, sizeof(*channel));
@@ -557,8 +562,13 @@ struct channel *channel_new(struct loop *loop, int fd, unsigned window, const st
 		abort();
 	for (unsigned i = 0; i < window; i++)
 		free_slots[i] = window - 1 - i;
-	*channel = (struct channel){ .loop = loop, .fd = fd, .ops = ops, .context = context,
-		.window = window, .slots = slots, .free_slots = free_slots };
+	*channel = (struct channel){ .loop = loop,
+		.fd = fd,
+		.ops = ops,
+		.context = context,
+		.window = window,
+		.slots = slots,
+		.free_slots = free_slots };
 	channel->queue_end = &channel->queue;
 	channel->io = loop_io_new(loop, fd, on_ready, channel);
 	channel->retry = loop_timer_new(loop, on_retry, channel);
@@ -619,7 +629,8 @@ int channel_send(struct channel *channel, const struct ipc_packet *packet)
 		return -1;
 	if (channel->queue != NULL) {
 		result = enqueue(channel, &out);
-	} else if (put(channel->fd, &out.wire, out.payload, out.fds, out.fd_count, MSG_DONTWAIT) != 0) {
+	} else if (put(channel->fd, &out.wire, out.payload, out.fds, out.fd_count,
+			   MSG_DONTWAIT) != 0) {
 		result = -1;
 		if (is_passing(errno)) {
 			wait_to_write(channel);

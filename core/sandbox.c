@@ -19,23 +19,22 @@
  * after ABI 1 stands here by its number (linux/landlock.h of Linux 6.12).
  */
 
-#define FS_ABI1	       ((UINT64_C(1) << 13) - 1)
-#define FS_REFER       (UINT64_C(1) << 13) /* ABI 2 */
-#define FS_TRUNCATE    (UINT64_C(1) << 14) /* ABI 3 */
-#define FS_IOCTL_DEV   (UINT64_C(1) << 15) /* ABI 5 */
-#define NET_BIND_TCP   (UINT64_C(1) << 0)  /* ABI 4 */
-#define NET_CONNECT_TCP (UINT64_C(1) << 1) /* ABI 4 */
-#define SCOPE_ABSTRACT (UINT64_C(1) << 0)  /* ABI 6 */
-#define SCOPE_SIGNAL   (UINT64_C(1) << 1)  /* ABI 6 */
+#define FS_ABI1		((UINT64_C(1) << 13) - 1)
+#define FS_REFER	(UINT64_C(1) << 13) /* ABI 2 */
+#define FS_TRUNCATE	(UINT64_C(1) << 14) /* ABI 3 */
+#define FS_IOCTL_DEV	(UINT64_C(1) << 15) /* ABI 5 */
+#define NET_BIND_TCP	(UINT64_C(1) << 0)  /* ABI 4 */
+#define NET_CONNECT_TCP (UINT64_C(1) << 1)  /* ABI 4 */
+#define SCOPE_ABSTRACT	(UINT64_C(1) << 0)  /* ABI 6 */
+#define SCOPE_SIGNAL	(UINT64_C(1) << 1)  /* ABI 6 */
 
 /* Of a file, only these make sense; the kernel refuses a rule with others. */
-#define FS_FILE                                                                      \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
+#define FS_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FS_WRITE                                                                      \
-	(FS_READ | FS_TRUNCATE | FS_REFER | LANDLOCK_ACCESS_FS_WRITE_FILE |             \
-		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |        \
-		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |              \
+#define FS_WRITE                                                                                   \
+	(FS_READ | FS_TRUNCATE | FS_REFER | LANDLOCK_ACCESS_FS_WRITE_FILE |                        \
+		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                   \
+		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |                        \
 		LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 struct ruleset {
@@ -99,7 +98,8 @@ static int enter_landlock(const struct sandbox *sandbox, struct sandbox_note *no
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi < 1) {
 		snprintf(note->text, sizeof(note->text),
-			"this kernel has no Landlock: files and ports are only guarded by seccomp%s",
+			"this kernel has no Landlock: files and ports are only guarded by "
+			"seccomp%s",
 			sandbox->allow & SANDBOX_FILES ? " and file permissions" : "");
 		return 0;
 	}
@@ -124,10 +124,10 @@ static int enter_landlock(const struct sandbox *sandbox, struct sandbox_note *no
 /* seccomp: names, since numbers differ between machines; unknown ones are passed over. */
 
 /* Memory, time, what is open already, and the end: what any process needs. */
-static const char *const base_calls[] = { "brk", "clock_getres", "clock_gettime",
-	"clock_nanosleep", "close", "dup", "exit", "exit_group", "fcntl", "fcntl64", "fstat", "fstat64",
-	"futex", "futex_time64", "futex_waitv", "getpid", "getrandom", "gettid", "gettimeofday",
-	"getuid", "geteuid", "getgid", "getegid", "lseek", "_llseek", "madvise", "mremap", "munmap",
+static const char *const base_calls[] = { "brk", "clock_getres", "clock_gettime", "clock_nanosleep",
+	"close", "dup", "exit", "exit_group", "fcntl", "fcntl64", "fstat", "fstat64", "futex",
+	"futex_time64", "futex_waitv", "getpid", "getrandom", "gettid", "gettimeofday", "getuid",
+	"geteuid", "getgid", "getegid", "lseek", "_llseek", "madvise", "mremap", "munmap",
 	"nanosleep", "poll", "ppoll", "pread64", "read", "readv", "recvmsg", "recvfrom",
 	"restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_yield",
 	"sendmsg", "set_robust_list", "sigaltstack", "time", "tgkill", "uname", "write", "writev",
@@ -135,24 +135,25 @@ static const char *const base_calls[] = { "brk", "clock_getres", "clock_gettime"
 static const char *const loop_calls[] = { "epoll_create1", "epoll_create", "epoll_ctl",
 	"epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "getsockopt", "setsockopt",
 	"getsockname", "getpeername", "pipe2", "send", "sendto", "recv", "sendmmsg", "recvmmsg",
-	"shutdown", "timerfd_create", "timerfd_settime", "socketpair", "sendfile", "splice", "pwrite64",
-	"pwritev", "preadv", "select", "_newselect", "pselect6", "getrusage", "prlimit64", "getrlimit",
-	"ugetrlimit", "dup2", "dup3", NULL };
+	"shutdown", "timerfd_create", "timerfd_settime", "socketpair", "sendfile", "splice",
+	"pwrite64", "pwritev", "preadv", "select", "_newselect", "pselect6", "getrusage",
+	"prlimit64", "getrlimit", "ugetrlimit", "dup2", "dup3", NULL };
 static const char *const connect_calls[] = { "socket", "connect", "bind", "getsockopt",
 	"setsockopt", "getsockname", "getpeername", NULL };
 static const char *const accept_calls[] = { "accept", "accept4", NULL };
-static const char *const files_calls[] = { "access", "chmod", "chdir", "creat", "fallocate", "faccessat",
-	"faccessat2", "fchmod", "fchmodat", "fchown", "fdatasync", "flock", "fstatfs", "fstatfs64",
-	"fsync", "ftruncate", "ftruncate64", "getcwd", "getdents", "getdents64", "link", "linkat",
-	"lstat", "lstat64", "mkdir", "mkdirat", "msync", "newfstatat", "fstatat64", "open", "openat",
-	"pwrite64", "pwritev", "preadv", "readlink", "readlinkat", "rename", "renameat", "renameat2", "rmdir", "stat",
-	"stat64", "statfs", "statfs64", "statx", "symlink", "symlinkat", "truncate", "truncate64",
-	"umask", "unlink", "unlinkat", "utimensat", "copy_file_range", "fadvise64", "sync_file_range",
-	"syncfs", "getppid", "sysinfo", "dup2", "dup3", NULL };
+static const char *const files_calls[] = { "access", "chmod", "chdir", "creat", "fallocate",
+	"faccessat", "faccessat2", "fchmod", "fchmodat", "fchown", "fdatasync", "flock", "fstatfs",
+	"fstatfs64", "fsync", "ftruncate", "ftruncate64", "getcwd", "getdents", "getdents64",
+	"link", "linkat", "lstat", "lstat64", "mkdir", "mkdirat", "msync", "newfstatat",
+	"fstatat64", "open", "openat", "pwrite64", "pwritev", "preadv", "readlink", "readlinkat",
+	"rename", "renameat", "renameat2", "rmdir", "stat", "stat64", "statfs", "statfs64", "statx",
+	"symlink", "symlinkat", "truncate", "truncate64", "umask", "unlink", "unlinkat",
+	"utimensat", "copy_file_range", "fadvise64", "sync_file_range", "syncfs", "getppid",
+	"sysinfo", "dup2", "dup3", NULL };
 static const char *const memfd_calls[] = { "memfd_create", "ftruncate", "ftruncate64", "fallocate",
 	"pwrite64", "pwritev", "sendfile", "copy_file_range", NULL };
-static const char *const fork_calls[] = { "fork", "vfork", "wait4", "waitid",
-	"kill", "prctl", "seccomp", "setrlimit", "prlimit64", "getppid", "signalfd4", "pidfd_open",
+static const char *const fork_calls[] = { "fork", "vfork", "wait4", "waitid", "kill", "prctl",
+	"seccomp", "setrlimit", "prlimit64", "getppid", "signalfd4", "pidfd_open",
 	"pidfd_send_signal", "landlock_create_ruleset", "landlock_restrict_self",
 	"landlock_add_rule", "close_range", "dup2", "dup3", "setpriority", NULL };
 /* By these, libraries look for files: without any, they learn that there is none. */
@@ -168,7 +169,8 @@ static const char *const missing_calls[] = { "access", "faccessat", "faccessat2"
 #endif
 #ifdef SANITIZED
 static const char *const sanitizer_calls[] = { "getppid", "getrlimit", "prctl", "prlimit64",
-	"readlink", "readlinkat", "sched_getaffinity", "sched_yield", "setrlimit", "sigaltstack", NULL };
+	"readlink", "readlinkat", "sched_getaffinity", "sched_yield", "setrlimit", "sigaltstack",
+	NULL };
 #endif
 
 #ifdef SANITIZED
@@ -243,8 +245,8 @@ static int allow_sockets(scmp_filter_ctx ctx)
 /* A fork, but no namespaces. clone3 hides its flags from us; libc knows how to do without. */
 static int allow_fork(scmp_filter_ctx ctx)
 {
-	const scmp_datum_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
-		CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+	const scmp_datum_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+					CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 	int result = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 		SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
 	if (result == 0)

@@ -22,12 +22,12 @@
 #include "core/err.h"
 
 enum sandbox_allow {
-	SANDBOX_LOOP = 1,     /* epoll, timers, signals, reading and writing what is open */
-	SANDBOX_CONNECT = 2,  /* new sockets: IPv4, IPv6, and local ones by path */
-	SANDBOX_ACCEPT = 4,   /* new connections on sockets that listen already */
-	SANDBOX_FILES = 8,    /* open and change files below the named paths */
-	SANDBOX_MEMFD = 16,   /* make and seal memfds */
-	SANDBOX_FORK = 32,    /* fork, wait, kill children, and tighten the sandbox again */
+	SANDBOX_LOOP = 1,    /* epoll, timers, signals, reading and writing what is open */
+	SANDBOX_CONNECT = 2, /* new sockets: IPv4, IPv6, and local ones by path */
+	SANDBOX_ACCEPT = 4,  /* new connections on sockets that listen already */
+	SANDBOX_FILES = 8,   /* open and change files below the named paths */
+	SANDBOX_MEMFD = 16,  /* make and seal memfds */
+	SANDBOX_FORK = 32,   /* fork, wait, kill children, and tighten the sandbox again */
 };
 
 struct sandbox {
@@ -37,7 +37,8 @@ struct sandbox {
 	size_t read_count;
 	const char *const *write; /* and read, make, rename, remove */
 	size_t write_count;
-	bool only_log; /* violations are logged by the kernel, not punished: to find what is missing */
+	bool only_log; /* violations are logged by the kernel, not punished: to find what is missing
+			*/
 };
 
 struct sandbox_note {

@@ -120,8 +120,10 @@ static int send_died(struct loader *loader, const struct child *child, int statu
 	struct buf buf = BUF_INIT;
 
 	shared_running_filter(loader->self.running, child->index, filter);
-	struct ctl_died died = { .index = child->index, .generation = child->generation,
-		.status = status, .filter = str_c(filter) };
+	struct ctl_died died = { .index = child->index,
+		.generation = child->generation,
+		.status = status,
+		.filter = str_c(filter) };
 	record_encode(&ctl_died_record, &died, &buf);
 	struct ipc_packet packet = { .type = CTL_DIED, .payload = buf_str(&buf) };
 	int result = ipc_send(ROLE_FD_CONTROL, &packet, err);
@@ -166,8 +168,7 @@ static int take_fork(struct loader *loader, struct ipc_packet *packet, const str
 		return err_sys(err, "fork");
 	if (pid == 0)
 		run_child(loader, peer->index, packet->fds[0], self);
-	*child = (struct child){ .pid = pid, .index = peer->index,
-		.generation = peer->generation };
+	*child = (struct child){ .pid = pid, .index = peer->index, .generation = peer->generation };
 	loader->count++;
 	return 0;
 }
@@ -180,7 +181,8 @@ static void take_kill(struct loader *loader, const struct ctl_peer *peer)
 		kill(loader->children[peer->index].pid, SIGKILL);
 }
 
-static int take(struct loader *loader, struct ipc_packet *packet, struct arena *arena, struct err *err)
+static int take(struct loader *loader, struct ipc_packet *packet, struct arena *arena,
+	struct err *err)
 {
 	struct ctl_peer peer;
 

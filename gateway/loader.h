@@ -22,9 +22,9 @@
 struct loader_child {
 	struct role_self *self; /* its loop is NULL: there is none */
 	int64_t index;
-	int fd;		   /* the channel: reply by ipc_send(), with the request's id */
+	int fd;			    /* the channel: reply by ipc_send(), with the request's id */
 	volatile uint32_t *running; /* names the filter that runs */
-	void *context;	   /* the child's own */
+	void *context;		    /* the child's own */
 };
 
 struct loader_def {
@@ -45,7 +45,8 @@ struct loader_def {
 	 * was loaded is out of date. May be NULL. */
 	bool (*tick)(struct role_self *self);
 	int64_t tick_ms;
-	/* More deeds for --sandbox-probe: the exit status, or -1 if it is not known. May be NULL. */
+	/* More deeds for --sandbox-probe: the exit status, or -1 if it is not known. May be NULL.
+	 */
 	int (*probe)(struct role_self *self, const char *deed);
 	size_t memory_bytes; /* of a child beyond what the loader has; 0: no limit */
 };

@@ -19,8 +19,7 @@ static const struct field ctl_listen_fields[] = {
 	FIELD_INT(struct ctl_listen, index),
 	FIELD_END,
 };
-const struct record ctl_listen_record =
-	RECORD("ctl_listen", struct ctl_listen, ctl_listen_fields);
+const struct record ctl_listen_record = RECORD("ctl_listen", struct ctl_listen, ctl_listen_fields);
 
 static const struct field ctl_ready_fields[] = {
 	FIELD_INT(struct ctl_ready, stages),
@@ -100,8 +99,7 @@ static const struct field keep_reply_fields[] = {
 	FIELD_OCTETS(struct keep_reply, text),
 	FIELD_END,
 };
-const struct record keep_reply_record =
-	RECORD("keep_reply", struct keep_reply, keep_reply_fields);
+const struct record keep_reply_record = RECORD("keep_reply", struct keep_reply, keep_reply_fields);
 
 static const struct field keep_record_fields[] = {
 	FIELD_OCTETS(struct keep_record, id),

@@ -58,7 +58,8 @@ static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, str
 		const char *name, *value;
 	} options[] = {
 		{ "use-syslog:", "no" },
-		/* Addresses of one's own networks have names too, where one's resolver knows them. */
+		/* Addresses of one's own networks have names too, where one's resolver knows them.
+		 */
 		{ "unblock-lan-zones:", "yes" },
 		{ "do-not-query-localhost:", dns->forwarder_count > 0 ? "no" : "yes" },
 		{ "edns-buffer-size:", "1232" },
@@ -66,7 +67,8 @@ static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, str
 		{ "outgoing-range:", "4096" },
 		{ "msg-cache-size:", third },
 		{ "rrset-cache-size:", two_thirds },
-		/* A broken zone that is mended is to be seen soon: senders retry within the hour. */
+		/* A broken zone that is mended is to be seen soon: senders retry within the hour.
+		 */
 		{ "cache-max-negative-ttl:", "900" },
 		{ "qname-minimisation:", "yes" },
 	};
@@ -119,7 +121,8 @@ static int add_forwarders(struct ub_ctx *unbound, const struct config_dns *dns, 
 	return 0;
 }
 
-static void ignore(void *context, int rcode, void *packet, int n, int security, char *why, int limited)
+static void ignore(void *context, int rcode, void *packet, int n, int security, char *why,
+	int limited)
 {
 }
 
@@ -288,8 +291,12 @@ void resolve_ask(struct resolve *resolve, const struct dns_question *questions, 
 	struct batch *batch = ARENA_NEW(arena, struct batch);
 
 	/* One more is left until all are asked: answers that are there at once do not end it. */
-	*batch = (struct batch){ .resolve = resolve, .arena = arena, .count = count,
-		.left = count + 1, .done = done, .context = context,
+	*batch = (struct batch){ .resolve = resolve,
+		.arena = arena,
+		.count = count,
+		.left = count + 1,
+		.done = done,
+		.context = context,
 		.answers = ARENA_ARRAY(arena, count + 1, struct dns_answer) };
 	for (size_t i = 0; i < count; i++) {
 		if (i < LIMIT_DNS_QUESTIONS) {
@@ -297,7 +304,8 @@ void resolve_ask(struct resolve *resolve, const struct dns_question *questions, 
 			continue;
 		}
 		batch->answers[i] = (struct dns_answer){ .type = questions[i].type,
-			.name = questions[i].name, .rcode = DNS_SERVFAIL };
+			.name = questions[i].name,
+			.rcode = DNS_SERVFAIL };
 		batch->left--;
 	}
 	batch_finish(batch);
@@ -347,6 +355,6 @@ void resolve_check_dnssec(struct resolve *resolve, resolve_check_fn *result, voi
 	resolve->check = result;
 	resolve->check_context = context;
 	if (resolve->has_anchor)
-		ub_resolve_event(resolve->unbound, ".", TYPE_DNSKEY, CLASS_IN, resolve, on_root_keys,
-			NULL);
+		ub_resolve_event(resolve->unbound, ".", TYPE_DNSKEY, CLASS_IN, resolve,
+			on_root_keys, NULL);
 }

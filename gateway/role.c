@@ -26,8 +26,8 @@ static void confused(struct role_self *self, const struct ipc_packet *packet, co
 	end(self, 1);
 }
 
-static int decode(const struct ipc_packet *packet, const struct record *record,
-	unsigned fd_count, struct arena *arena, void *object_r, struct err *err)
+static int decode(const struct ipc_packet *packet, const struct record *record, unsigned fd_count,
+	struct arena *arena, void *object_r, struct err *err)
 {
 	if (packet->fd_count != fd_count)
 		return err_set(err, "it has %u descriptors, not %u", packet->fd_count, fd_count);

@@ -71,12 +71,12 @@ struct role_self {
 	struct conf *conf;	     /* for sections that config.h does not know */
 	struct arena *arena;	     /* of the process */
 	struct loop *loop;
-	struct shared *shared;	     /* NULL in inspectors and scanners */
+	struct shared *shared; /* NULL in inspectors and scanners */
 	struct shared_running *running;
-	int64_t index, generation;   /* index: unique among the live processes of this role */
+	int64_t index, generation; /* index: unique among the live processes of this role */
 	bool is_draining;
-	struct ctl_ready judge;	     /* the inspectors' stages and versions; kept up to date */
-	void *context;		     /* yours; load() sets it */
+	struct ctl_ready judge; /* the inspectors' stages and versions; kept up to date */
+	void *context;		/* yours; load() sets it */
 	struct role_private *private;
 };
 

@@ -62,9 +62,9 @@ static int read_config(struct role_self *self, struct err *err)
 {
 	const char *file = self->private->file;
 	struct str text;
-	int result = self->private->probe != NULL ?
-		config_load(file, self->arena, &text, err) :
-		config_load_fd(ROLE_FD_CONFIG, self->arena, &text, err);
+	int result = self->private->probe != NULL
+			     ? config_load(file, self->arena, &text, err)
+			     : config_load_fd(ROLE_FD_CONFIG, self->arena, &text, err);
 
 	if (result != 0)
 		return -1;
@@ -108,7 +108,8 @@ static int find_user(struct role_self *self, enum role role, struct err *err)
 		const struct passwd *user = getpwnam(role_users[i].user);
 		const struct group *group = getgrnam(role_users[i].group);
 		if (user == NULL || group == NULL)
-			return err_set(err, "there is no %s %s: run `gatepost setup` once as root, "
+			return err_set(err,
+				"there is no %s %s: run `gatepost setup` once as root, "
 				"or start the gateway as another user",
 				user == NULL ? "user" : "group",
 				user == NULL ? role_users[i].user : role_users[i].group);
@@ -177,7 +178,8 @@ static int give(const char *path, uid_t uid, gid_t gid, struct err *err)
 }
 
 /* The folders above belong to root and the group that shares the state; the last to the role. */
-static int make_folder(const struct role_self *self, const char *path, bool is_last, struct err *err)
+static int make_folder(const struct role_self *self, const char *path, bool is_last,
+	struct err *err)
 {
 	const struct role_private *private = self->private;
 
@@ -339,7 +341,8 @@ static int probe_socket(void)
 
 static int probe_connect(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(9),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = probe_socket();
 

@@ -11,11 +11,11 @@
 #include "core/hash.h"
 #include "core/ipc.h"
 
-#define FILTERS	     64
+#define FILTERS	      64
 #define RUNNING_BYTES 8192 /* whole pages: they are mapped alone */
-#define RATE_GROUPS  16384
-#define HOLD_GROUPS  1024 /* of each front */
-#define WAYS	     8
+#define RATE_GROUPS   16384
+#define HOLD_GROUPS   1024 /* of each front */
+#define WAYS	      8
 
 struct shared_running {
 	_Atomic uint32_t words[SHARED_INSPECTORS];
@@ -195,7 +195,8 @@ int64_t shared_gauge_sum(const struct shared *shared, enum role role, enum share
 
 uint64_t shared_key(const struct shared *shared, const char *purpose, struct str value)
 {
-	/* The purpose goes into the key of the hash: no value can be made to look like another kind's. */
+	/* The purpose goes into the key of the hash: no value can be made to look like another
+	 * kind's. */
 	uint8_t key[16];
 	uint64_t kind = str_hash(str_c(purpose));
 
@@ -276,13 +277,13 @@ int64_t shared_rate(struct shared *shared, uint64_t key, int64_t n, int64_t wind
 	uint64_t old = atomic_load_explicit(&rate->value, memory_order_relaxed), new;
 	do {
 		new = rate_advance(old, window);
-		uint64_t current = (new & RATE_MAX) + (uint64_t)n;
+		uint64_t current = (new &RATE_MAX) + (uint64_t)n;
 		if (current > RATE_MAX)
 			current = RATE_MAX;
 		new = (new & ~(uint64_t)RATE_MAX) | current;
 	} while (!atomic_compare_exchange_weak(&rate->value, &old, new));
 	uint64_t before = (new >> RATE_BITS) & RATE_MAX;
-	return (int64_t)(new & RATE_MAX) + (int64_t)(part * (double)before);
+	return (int64_t)(new &RATE_MAX) + (int64_t)(part * (double)before);
 }
 
 /* Holds */
@@ -394,7 +395,8 @@ void shared_metrics(const struct shared *shared, struct buf *out)
 		struct str name = str_c(counter_rows[i].name);
 		if (counter_rows[i].help != NULL) {
 			struct str base = str_sub(name, 0, str_chr(name, '{'));
-			buf_printf(out, "# HELP gatepost_%.*s %s\n", STR_ARG(base), counter_rows[i].help);
+			buf_printf(out, "# HELP gatepost_%.*s %s\n", STR_ARG(base),
+				counter_rows[i].help);
 			buf_printf(out, "# TYPE gatepost_%.*s counter\n", STR_ARG(base));
 		}
 		buf_printf(out, "gatepost_%s %lld\n", counter_rows[i].name,

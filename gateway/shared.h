@@ -16,8 +16,8 @@
 #include "gateway/protocol.h"
 
 /* Indexes of live processes are below these; they are handed out by the supervisor. */
-#define SHARED_PROCESSES  160 /* of one role, old and new generations together */
-#define SHARED_INSPECTORS 1024
+#define SHARED_PROCESSES   160 /* of one role, old and new generations together */
+#define SHARED_INSPECTORS  1024
 #define SHARED_FILTER_NAME 32
 
 struct shared;
@@ -33,7 +33,7 @@ enum shared_counter {
 	SHARED_CONNECTIONS_REFUSED, /* limits, rates, lists */
 	SHARED_TLS_SESSIONS,
 	SHARED_TLS_FAILURES,
-	SHARED_MESSAGE_BYTES, /* octets of messages received */
+	SHARED_MESSAGE_BYTES,	 /* octets of messages received */
 	SHARED_MESSAGES_FORWARD, /* the five in the order of enum action */
 	SHARED_MESSAGES_TAG,
 	SHARED_MESSAGES_QUARANTINE,
@@ -83,7 +83,8 @@ uint64_t shared_key(const struct shared *shared, const char *purpose, struct str
  * window_s seconds, estimated from two windows (exact for what fits into one); n 0 only
  * reads. The table is fixed: when it is full the quietest entry of a group gives way.
  */
-int64_t shared_rate(struct shared *shared, uint64_t key, int64_t n, int64_t window_s, int64_t now_s);
+int64_t shared_rate(struct shared *shared, uint64_t key, int64_t n, int64_t window_s,
+	int64_t now_s);
 /*
  * Holds: how many of something are held at this moment (connections of a client, sessions
  * to a backend). Adds n (+1, -1) for the front `index`, and returns the sum over all

@@ -49,7 +49,8 @@ static void cached_drop(struct cached *entry)
 	*entry = (struct cached){ 0 };
 }
 
-static struct cached *cached_find(struct inspector *inspector, struct str transaction, bool has_message)
+static struct cached *cached_find(struct inspector *inspector, struct str transaction,
+	bool has_message)
 {
 	for (size_t i = 0; i < CACHE_ENTRIES; i++) {
 		struct cached *entry = &inspector->cache[i];
@@ -112,7 +113,8 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 	struct verdict verdict;
 	struct needs needs;
 
-	if (record_decode(&evaluate_request_record, request->payload, inspector->arena, &r, err) != 0)
+	struct arena *arena = inspector->arena;
+	if (record_decode(&evaluate_request_record, request->payload, arena, &r, err) != 0)
 		return -1;
 	if (r.stage <= 0 || (r.stage & ~(int64_t)STAGE_ALL) != 0)
 		return err_set(err, "there is no stage %lld", (long long)r.stage);
@@ -123,7 +125,8 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 		entry = NULL;
 	}
 	if (entry == NULL)
-		entry = cached_make(child, inspector, request, r.facts.transaction_id, has_message, err);
+		entry = cached_make(child, inspector, request, r.facts.transaction_id, has_message,
+			err);
 	if (entry == NULL)
 		return -1;
 	entry->last_used = ++inspector->uses;
@@ -138,7 +141,8 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 
 /* EVALUATE_TOKENS: the features of a message for the trainer, who sees no message itself. */
 
-static int answer_tokens(struct loader_child *child, const struct ipc_packet *request, struct err *err)
+static int answer_tokens(struct loader_child *child, const struct ipc_packet *request,
+	struct err *err)
 {
 	struct inspector *inspector = child->self->context;
 	const void *conf = engine_conf(inspector->engine, "bayes");
@@ -147,7 +151,8 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 	struct str message;
 	char hash[65];
 
-	if (request->fd_count != 1 || memfd_map(request->fds[0], LIMIT_MESSAGE_BYTES, &message, err) != 0)
+	if (request->fd_count != 1 ||
+		memfd_map(request->fds[0], LIMIT_MESSAGE_BYTES, &message, err) != 0)
 		return err_set(err, "a message is to be learned, but did not come");
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	if (conf != NULL && bayes_lesson(conf, mail_parse(arena, message), &lesson) == 0)
@@ -164,7 +169,8 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 /* Requests: a row each. */
 static const struct {
 	uint16_t type;
-	int (*answer)(struct loader_child *child, const struct ipc_packet *request, struct err *err);
+	int (*answer)(struct loader_child *child, const struct ipc_packet *request,
+		struct err *err);
 } requests[] = {
 	{ EVALUATE, answer_evaluate },
 	{ EVALUATE_TOKENS, answer_tokens },

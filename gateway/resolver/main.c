@@ -135,7 +135,8 @@ static void on_dnssec(void *context, bool is_good)
 {
 	if (!is_good)
 		log_event(LOG_LEVEL_ERROR, "dnssec-broken",
-			"the resolvers of dns { forward } do not pass DNSSEC on, so that whatever is "
+			"the resolvers of dns { forward } do not pass DNSSEC on, so that whatever "
+			"is "
 			"signed fails: use others, or set dns { dnssec = false }");
 }
 

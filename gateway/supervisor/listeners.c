@@ -102,8 +102,8 @@ static const char *remedy(int error)
 }
 
 /* The error carries the place in the file where the listener stands. */
-static int refuse(const struct settings *settings, const char *section, const char *title, int error,
-	struct err *err)
+static int refuse(const struct settings *settings, const char *section, const char *title,
+	int error, struct err *err)
 {
 	const struct conf_section *s = NULL;
 	struct conf *conf = settings->conf;
@@ -118,9 +118,9 @@ static int refuse(const struct settings *settings, const char *section, const ch
 	return err_set(err, "%s", errors->v[errors->n - 1]);
 }
 
-static int open_one(struct listener_list *list, const struct settings *settings, const char *section,
-	const char *title, const char *shown, const struct config_address *address,
-	bool is_optional, struct err *err)
+static int open_one(struct listener_list *list, const struct settings *settings,
+	const char *section, const char *title, const char *shown,
+	const struct config_address *address, bool is_optional, struct err *err)
 {
 	if (listeners_find(list, title) >= 0)
 		return 0;
@@ -208,7 +208,8 @@ static int bind_control(int fd, const struct sockaddr_un *at, struct err *err)
 {
 	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* EAGAIN: somebody listens, and is busy. */
-	bool is_answered = connect(other, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN;
+	bool is_answered =
+		connect(other, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN;
 
 	close(other);
 	if (is_answered)

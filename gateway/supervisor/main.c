@@ -29,7 +29,7 @@ static const struct command run_command = {
 	.name = "run",
 	.summary = "Runs the gateway in the foreground.",
 	.description = "SIGHUP reads the configuration anew: what is broken is refused and changes "
-		"nothing. SIGTERM finishes what is under way and ends.",
+		       "nothing. SIGTERM finishes what is under way and ends.",
 	.options = run_options,
 	.size = sizeof(struct run_values),
 	.run = run,

@@ -9,10 +9,10 @@
 #include "gateway/supervisor/supervisor.h"
 
 /* A role that dies within this time of its start did not get to work. */
-#define EARLY_MS      1000
-#define EARLY_DEATHS  3
-#define RETRY_MS      1000
-#define RETRY_MAX_MS  30000
+#define EARLY_MS     1000
+#define EARLY_DEATHS 3
+#define RETRY_MS     1000
+#define RETRY_MAX_MS 30000
 
 bool process_is_alive(const struct process *process)
 {
@@ -228,11 +228,18 @@ struct process *process_spawn(struct supervisor *s, enum role role, int64_t gene
 		abort();
 	if (free_index(s, role, &index) != 0) {
 		free(process);
-		return err_set(err, "too many processes of the role %s: earlier generations are "
-			"still draining", role_names[role]), NULL;
+		return err_set(err,
+			       "too many processes of the role %s: earlier generations are "
+			       "still draining",
+			       role_names[role]),
+		       NULL;
 	}
-	*process = (struct process){ .supervisor = s, .role = role, .index = index,
-		.generation = generation, .settings = settings_ref(settings), .next = s->processes };
+	*process = (struct process){ .supervisor = s,
+		.role = role,
+		.index = index,
+		.generation = generation,
+		.settings = settings_ref(settings),
+		.next = s->processes };
 	s->processes = process;
 	if (launch(process, err) != 0) {
 		process_remove(&process);
@@ -272,7 +279,8 @@ int process_respawn(struct process *process, struct err *err)
 
 /* Serving and ending */
 
-static void send_listener(struct process *process, const char *title, const char *name, int64_t index)
+static void send_listener(struct process *process, const char *title, const char *name,
+	int64_t index)
 {
 	struct ctl_listen listen = { .name = str_c(name), .index = index };
 	int fd = listeners_find(&process->supervisor->listeners, title);
@@ -299,8 +307,8 @@ static void send_listeners(struct process *process)
 void process_tell_judge(struct process *process)
 {
 	const struct supervisor *s = process->supervisor;
-	int64_t generation = supervisor_is_generational(process->role) ? process->generation :
-									s->generation;
+	int64_t generation =
+		supervisor_is_generational(process->role) ? process->generation : s->generation;
 	struct ctl_ready none = { 0 };
 
 	for (const struct process *p = s->processes; p != NULL; p = p->next) {

@@ -9,10 +9,10 @@
 
 #include "gateway/log.h"
 
-#define CHORES_MS	  50
-#define STOP_DEADLINE_MS  60000
-#define STOP_AGAIN_MS	  1000
-#define ROLES_A_STAGE	  3
+#define CHORES_MS	 50
+#define STOP_DEADLINE_MS 60000
+#define STOP_AGAIN_MS	 1000
+#define ROLES_A_STAGE	 3
 
 /* What there is once: it serves all generations. */
 static const enum role singles[] = { ROLE_RESOLVER, ROLE_KEEPER, ROLE_TRAINER, ROLE_WEB };
@@ -52,14 +52,15 @@ static bool is_installed(const struct supervisor *s, enum role role)
 static int spawn(struct supervisor *s, enum role role, struct settings *settings, struct err *err)
 {
 	if (!is_installed(s, role))
-		return err_set(err, "%s/%s is missing: the installation is not complete", s->libexec,
-			role_names[role]);
+		return err_set(err, "%s/%s is missing: the installation is not complete",
+			s->libexec, role_names[role]);
 	return process_spawn(s, role, s->preparing, settings, err) != NULL ? 0 : -1;
 }
 
 static int spawn_generation(struct supervisor *s, struct settings *settings, struct err *err)
 {
-	if (spawn(s, ROLE_INSPECTOR, settings, err) != 0 || spawn(s, ROLE_SCANNER, settings, err) != 0)
+	if (spawn(s, ROLE_INSPECTOR, settings, err) != 0 ||
+		spawn(s, ROLE_SCANNER, settings, err) != 0)
 		return -1;
 	for (int64_t i = 0; i < settings->config->fronts; i++)
 		if (spawn(s, ROLE_FRONT, settings, err) != 0)
@@ -105,12 +106,14 @@ static int64_t drain_deadline(const struct process *p)
 static bool has_serving_front(const struct supervisor *s, int64_t generation)
 {
 	for (const struct process *p = s->processes; p != NULL; p = p->next)
-		if (p->role == ROLE_FRONT && p->generation == generation && p->state == PROCESS_SERVING)
+		if (p->role == ROLE_FRONT && p->generation == generation &&
+			p->state == PROCESS_SERVING)
 			return true;
 	return false;
 }
 
-/* What judges for an old generation is needed, and replaced if it dies, as long as its fronts serve. */
+/* What judges for an old generation is needed, and replaced if it dies, as long as its fronts
+ * serve. */
 static void drain_old_judges(struct supervisor *s)
 {
 	for (struct process *p = s->processes, *next; p != NULL; p = next) {
@@ -214,7 +217,8 @@ void supervisor_reload(struct supervisor *s)
 	notify_send("RELOADING=1");
 	s->preparing = ++s->last_generation;
 	s->next = settings_load(s->file, &err);
-	if (s->next != NULL && strcmp(s->next->config->state_dir, s->settings->config->state_dir) != 0) {
+	if (s->next != NULL &&
+		strcmp(s->next->config->state_dir, s->settings->config->state_dir) != 0) {
 		err_set(&err, "%s: state_dir cannot change while the gateway runs: stop it first",
 			s->file);
 		settings_unref(&s->next);
@@ -269,8 +273,8 @@ static void start_failed(struct supervisor *s, struct process *process)
 	if (process->failure.text[0] != '\0')
 		why = process->failure;
 	else if (WIFSIGNALED(process->status))
-		err_set(&why, "%s was ended by signal %d while it started", role_names[process->role],
-			WTERMSIG(process->status));
+		err_set(&why, "%s was ended by signal %d while it started",
+			role_names[process->role], WTERMSIG(process->status));
 	else
 		err_set(&why, "%s ended with status %d while it started", role_names[process->role],
 			WEXITSTATUS(process->status));
@@ -302,9 +306,9 @@ void supervisor_gone(struct supervisor *s, struct process *process)
 	bool is_leaving = process->state == PROCESS_DRAINING || process->is_retiring;
 	if (s->is_stopping || (is_leaving && !process->is_replaced)) {
 		bool is_death = !s->is_stopping && process->state == PROCESS_SERVING &&
-			process->status != 0;
-		log_process(is_death ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, is_death ? "role-died" : "ended",
-			process);
+				process->status != 0;
+		log_process(is_death ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+			is_death ? "role-died" : "ended", process);
 		process_remove(&process);
 		if (s->is_stopping)
 			advance_stop(s);

@@ -36,7 +36,7 @@ struct settings {
 	struct conf *conf;
 	struct config *config;
 	const char *admin_title; /* of the admin listener */
-	int fd; /* sealed memfd of the text */
+	int fd;			 /* sealed memfd of the text */
 };
 /* With one reference. On failure every error of the file is logged, err has the first. */
 struct settings *settings_load(const char *file, struct err *err);
@@ -67,10 +67,10 @@ int listeners_open_control(struct listener_list *list, const struct settings *se
 /* Processes */
 enum process_state {
 	PROCESS_STARTING,
-	PROCESS_READY,	  /* loaded and confined, waits for the others of its generation */
+	PROCESS_READY, /* loaded and confined, waits for the others of its generation */
 	PROCESS_SERVING,
 	PROCESS_DRAINING,
-	PROCESS_WAITING,  /* not running: died too often, to be started at retry_ms */
+	PROCESS_WAITING, /* not running: died too often, to be started at retry_ms */
 };
 struct supervisor;
 struct process {
@@ -118,7 +118,7 @@ struct child {
 	bool is_superseded; /* its owner has another one: let it go */
 	enum role role;
 	int64_t index, generation;
-	int64_t retry_ms; /* not 0: to be forked then */
+	int64_t retry_ms;		/* not 0: to be forked then */
 	struct process *loader, *owner; /* NULL: gone */
 };
 /* Makes all channels of a process that has just been spawned. */
@@ -129,7 +129,8 @@ void wiring_disconnect(struct supervisor *s, const struct process *process);
 void wiring_move_bench(struct supervisor *s);
 void wiring_child_died(struct supervisor *s, struct process *loader, const struct ctl_died *died);
 /* Forwards the order if the child is the asker's. */
-void wiring_kill_child(struct supervisor *s, const struct process *asker, const struct ctl_peer *peer);
+void wiring_kill_child(struct supervisor *s, const struct process *asker,
+	const struct ctl_peer *peer);
 /* Forks what is due. Is anything left to be done later? */
 bool wiring_retry(struct supervisor *s, int64_t now_ms);
 

@@ -144,7 +144,8 @@ void wiring_disconnect(struct supervisor *s, const struct process *process)
 			child->is_used = false;
 		} else if (child->owner == process) {
 			/* Nobody waits for what it works on; its loader says when it is gone. */
-			struct ctl_peer who = { (int)process->role, child->index, child->generation };
+			struct ctl_peer who = { (int)process->role, child->index,
+				child->generation };
 			child->owner = NULL;
 			process_send(child->loader, CTL_KILL, &ctl_peer_record, &who, NULL, 0);
 		}
@@ -227,14 +228,16 @@ bool wiring_retry(struct supervisor *s, int64_t now_ms)
 		}
 		struct child due = *child;
 		child->is_used = false;
-		if (due.owner != NULL && process_is_alive(due.owner) && process_is_alive(due.loader) &&
-			due.owner->state != PROCESS_DRAINING && !s->is_stopping)
+		if (due.owner != NULL && process_is_alive(due.owner) &&
+			process_is_alive(due.loader) && due.owner->state != PROCESS_DRAINING &&
+			!s->is_stopping)
 			fork_child(s, due.loader, due.owner);
 	}
 	return is_left;
 }
 
-void wiring_kill_child(struct supervisor *s, const struct process *asker, const struct ctl_peer *peer)
+void wiring_kill_child(struct supervisor *s, const struct process *asker,
+	const struct ctl_peer *peer)
 {
 	if (peer->index < 0 || peer->index >= SHARED_INSPECTORS)
 		return;

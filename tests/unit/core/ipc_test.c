@@ -236,11 +236,14 @@ static void test_window(void **state)
 	for (int round = 0; round < 5; round++) {
 		uint32_t ids[4];
 		for (int i = 0; i < 3; i++) {
-			ids[i] = channel_request(rig.client, PING, STR(""), NULL, 0, on_reply, &rig);
+			ids[i] =
+				channel_request(rig.client, PING, STR(""), NULL, 0, on_reply, &rig);
 			assert_int_not_equal(ids[i], 0);
 		}
 		assert_true(channel_is_busy(rig.client));
-		assert_int_equal(channel_request(rig.client, PING, STR(""), NULL, 0, on_reply, &rig), 0);
+		assert_int_equal(channel_request(rig.client, PING, STR(""), NULL, 0, on_reply,
+					 &rig),
+			0);
 		loop_run(rig.loop);
 		assert_false(channel_is_busy(rig.client));
 		assert_int_equal(rig.answered, 3 * (round + 1));
@@ -258,8 +261,9 @@ static void test_queue(void **state)
 	rig.expect = content.n;
 	int fd = memfd_sealed("test", STR("x"), NULL);
 	for (int i = 0; i < 100; i++)
-		assert_int_not_equal(
-			channel_request(rig.client, PING, content, &fd, 1, on_reply, &rig), 0);
+		assert_int_not_equal(channel_request(rig.client, PING, content, &fd, 1, on_reply,
+					     &rig),
+			0);
 	close(fd);
 	loop_run(rig.loop);
 	assert_int_equal(rig.answered, 100);
@@ -268,8 +272,9 @@ static void test_queue(void **state)
 	content = pattern(LIMIT_IPC_INLINE * 3);
 	rig.expect = content.n;
 	for (int i = 0; i < 20; i++)
-		assert_int_not_equal(
-			channel_request(rig.client, PING, content, NULL, 0, on_reply, &rig), 0);
+		assert_int_not_equal(channel_request(rig.client, PING, content, NULL, 0, on_reply,
+					     &rig),
+			0);
 	loop_run(rig.loop);
 	assert_int_equal(rig.answered, 120);
 	pattern_free(content);

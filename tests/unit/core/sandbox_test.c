@@ -77,7 +77,8 @@ static int do_ptrace(void)
 }
 static int map_code(void)
 {
-	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
 	return p == MAP_FAILED ? errno : 0;
 }
 static int map_data(void)
@@ -128,7 +129,9 @@ static const struct {
 static int attempt(unsigned allow, bool only_log, int (*deed)(void))
 {
 	const char *const paths[] = { folder };
-	struct sandbox sandbox = { .allow = allow, .write = paths, .write_count = 1,
+	struct sandbox sandbox = { .allow = allow,
+		.write = paths,
+		.write_count = 1,
 		.only_log = only_log };
 	struct err err;
 	int status;

@@ -48,8 +48,8 @@ static void answer(const uint8_t *query, size_t end, struct buf *out)
 		rcode = 2;
 	if (rcode != 0 || str_ieq_c(first, "nodata"))
 		count = 0;
-	const uint8_t head[] = { query[0], query[1], 0x81, (uint8_t)(0x80 | rcode), 0, 1, 0, count, 0, 0,
-		0, 0 };
+	const uint8_t head[] = { query[0], query[1], 0x81, (uint8_t)(0x80 | rcode), 0, 1, 0, count,
+		0, 0, 0, 0 };
 	buf_add(out, head, sizeof(head));
 	buf_add(out, query + 12, end - 12);
 	if (count > 0 && type == DNS_TXT)
@@ -82,7 +82,8 @@ static void on_query(void *context, int fd, unsigned events)
 
 static void server_open(struct server *server)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof(at);
 
 	*server = (struct server){ .loop = loop_new() };
@@ -122,7 +123,10 @@ static struct resolve *open_resolve(struct server *server, bool dnssec)
 	return resolve;
 }
 
-#define NAME(literal) { (literal), sizeof(literal) - 1 }
+#define NAME(literal)                                                                              \
+	{                                                                                          \
+		(literal), sizeof(literal) - 1                                                     \
+	}
 
 static void test_answers(void **state)
 {
@@ -153,11 +157,13 @@ static void test_answers(void **state)
 	struct resolve *resolve = open_resolve(&server, false);
 	for (size_t i = 0; i < count; i++)
 		questions[i] = rows[i].question;
-	/* Twice: the second time most are in the cache, and answered before resolve_ask() returns. */
+	/* Twice: the second time most are in the cache, and answered before resolve_ask() returns.
+	 */
 	for (int round = 0; round < 2; round++) {
 		const struct dns_answer *answers = resolve_wait(resolve, questions, count, arena);
 		for (size_t i = 0; i < count; i++) {
-			if (answers[i].rcode != rows[i].rcode || answers[i].data.n != rows[i].records)
+			if (answers[i].rcode != rows[i].rcode ||
+				answers[i].data.n != rows[i].records)
 				fail_msg("row %zu: rcode %d, %zu records", i, answers[i].rcode,
 					answers[i].data.n);
 			assert_int_equal(answers[i].type, questions[i].type);
@@ -181,11 +187,13 @@ static void test_caps(void **state)
 	struct resolve *resolve = open_resolve(&server, false);
 	assert_non_null(resolve_wait(resolve, NULL, 0, arena));
 	for (size_t i = 0; i < LIMIT_DNS_QUESTIONS + 5; i++)
-		questions[i] = (struct dns_question){ DNS_A, arena_printf(arena, "n%zu.test", i), 0 };
+		questions[i] =
+			(struct dns_question){ DNS_A, arena_printf(arena, "n%zu.test", i), 0 };
 	const struct dns_answer *answers =
 		resolve_wait(resolve, questions, LIMIT_DNS_QUESTIONS + 5, arena);
 	for (size_t i = 0; i < LIMIT_DNS_QUESTIONS + 5; i++)
-		assert_int_equal(answers[i].rcode, i < LIMIT_DNS_QUESTIONS ? DNS_NOERROR : DNS_SERVFAIL);
+		assert_int_equal(answers[i].rcode,
+			i < LIMIT_DNS_QUESTIONS ? DNS_NOERROR : DNS_SERVFAIL);
 	resolve_free(&resolve);
 	arena_free(&arena);
 	server_close(&server);

@@ -53,10 +53,10 @@ static void test_rates(void **state)
 		{ 600, 1, 1 },
 		{ 630, 2, 3 },
 		{ 659, 0, 3 },
-		{ 660, 0, 3 },	/* the window before counts whole */
-		{ 690, 1, 2 },	/* half of 3, and 1 */
+		{ 660, 0, 3 }, /* the window before counts whole */
+		{ 690, 1, 2 }, /* half of 3, and 1 */
 		{ 719, 0, 1 },
-		{ 780, 0, 0 },	/* two windows on */
+		{ 780, 0, 0 }, /* two windows on */
 		{ 100000, 5, 5 },
 	};
 	uint64_t key = shared_key(shared, "connections", STR("192.0.2.1"));
@@ -148,8 +148,9 @@ static void test_metrics(void **state)
 
 	shared_metrics(shared, &out);
 	assert_true(str_find(buf_str(&out), STR("gatepost_messages_total{action=\"tag\"} 0\n")) <
-		out.n);
-	assert_true(str_find(buf_str(&out), STR("# TYPE gatepost_connections_open gauge\n")) < out.n);
+		    out.n);
+	assert_true(
+		str_find(buf_str(&out), STR("# TYPE gatepost_connections_open gauge\n")) < out.n);
 	buf_free(&out);
 }
 
