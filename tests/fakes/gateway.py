@@ -18,6 +18,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -286,6 +287,26 @@ class Gateway:
 
     def smtp(self, listener=None, **keywords):
         return Smtp(self.ports[listener] if listener else self.port, **keywords)
+
+    def api(self, path, body=None):
+        """The admin API over the control socket; the answer's JSON."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(TIMEOUT)
+            s.connect(str(self.state / "control.sock"))
+            verb = "GET" if body is None else "POST"
+            s.sendall(f"{verb} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                      f"Content-Length: {len(body or b'')}\r\n\r\n".encode() + (body or b""))
+            octets = b"".join(iter(lambda: s.recv(65536), b""))
+        head, _, rest = octets.partition(b"\r\n\r\n")
+        if b"chunked" in head.lower():
+            parts = []
+            while rest and not rest.startswith(b"0\r\n"):
+                size, _, rest = rest.partition(b"\r\n")
+                parts.append(rest[:int(size, 16)])
+                rest = rest[int(size, 16) + 2:]
+            rest = b"".join(parts)
+        assert head.split()[1] == b"200", octets
+        return json.loads(rest)
 
     def run(self, *arguments, **keywords):
         """A command about this gateway; the words before -c are the command's name."""

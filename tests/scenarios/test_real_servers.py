@@ -1,0 +1,96 @@
+"""Two thousand real messages through the gateway to Debian's Postfix and Dovecot: every 250 is found
+downstream or in quarantine, exactly once, with its body byte for byte."""
+
+import base64
+
+import pytest
+
+from tests.fakes import corpora
+from tests.fakes.sender import Sender
+from tests.fakes.servers import Dovecot, Postfix
+
+SERVERS = {"postfix": Postfix, "dovecot": Dovecot}
+COUNT = 1000  # a server
+PROXY = {"127.0.0.1:0": 'proxy_protocol_from = { "127.0.0.1" }'}
+LIMITS = "connection_rate = 0 message_rate = 0 recipient_rate = 0 connections_per_client = 1000"
+
+
+def body_of(octets):
+    return octets.partition(b"\n\n")[2]
+
+
+def as_maildir(octets):
+    return octets.replace(b"\r\n", b"\n")
+
+
+def quarantined(gateway):
+    """{local part: id} of all that is held."""
+    found, before = {}, ""
+    while True:
+        listed = gateway.api(f"/api/v1/quarantine?limit=1000{before}")["entries"]
+        for entry in listed:
+            for address in entry["rcpt_to"]:
+                found.setdefault(address.split("@")[0], []).append(entry["id"])
+        if len(listed) < 1000:
+            return found
+        before = f"&before={listed[-1]['time']}"
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_every_250_is_found_once(kind, make_gateway, closing):
+    server = SERVERS[kind]()
+    closing.add(server.close)
+    mail = [(f"m{i}", octets) for i, octets in
+            enumerate(corpora.messages(COUNT, seed=1 + len(kind)))]
+    gateway = make_gateway(backend=server.url, listeners=PROXY, limits=LIMITS)
+    gateway.expect("backend-down", "filter-failed")
+    sender = Sender(sessions=20, tries=5)
+    sender.start(gateway.port, mail)
+    sender.join()
+    server.settle()
+    held, delivered, sent = quarantined(gateway), server.messages(), dict(mail)
+    codes = {}
+    for local, _ in mail:
+        code = sender.answers[local]
+        codes[code] = codes.get(code, 0) + 1
+        there = len(delivered.get(local, [])) + len(held.get(local, []))
+        expected = 1 if code and code // 100 == 2 else 0
+        assert there == expected, f"{local}: answered {code} {sender.replies.get(local)}, found {there} times"
+        for octets in delivered.get(local, []):
+            assert body_of(octets).rstrip(b"\n") == body_of(as_maildir(sent[local])).rstrip(b"\n"), local
+    print(f"\n{kind}: {codes}, held {len(held)}")
+    assert codes.get(250, 0) > COUNT * 0.9, codes
+    assert None not in codes
+
+
+def test_signed_mail_still_verifies_downstream(make_gateway, closing, dns):
+    dkim = pytest.importorskip("dkim")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    server = Postfix()
+    closing.add(server.close)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
+                            serialization.NoEncryption())
+    der = key.public_key().public_bytes(serialization.Encoding.DER,
+                                        serialization.PublicFormat.SubjectPublicKeyInfo)
+    record = "v=DKIM1; k=rsa; p=" + base64.b64encode(der).decode()
+    dns.zone["s1._domainkey.signer.example"] = {"TXT": [record]}
+    mail = []
+    for i, octets in enumerate(corpora.messages(60, seed=9, sets=("modern",))):
+        canonical = (b"relaxed", b"simple")[i % 2], (b"simple", b"relaxed")[i // 2 % 2]
+        signed = dkim.sign(octets, b"s1", b"signer.example", pem, canonicalize=canonical) + octets
+        mail.append((f"m{i}", signed))
+    gateway = make_gateway(backend=server.url, listeners=PROXY, limits=LIMITS)
+    sender = Sender(sessions=5, tries=5)
+    sender.start(gateway.port, mail)
+    sender.join()
+    server.settle()
+    delivered, verified = server.messages(), 0
+    for local, _ in mail:
+        for octets in delivered.get(local, []):
+            crlf = octets.replace(b"\n", b"\r\n")
+            assert dkim.verify(crlf, dnsfunc=lambda name, timeout=5: record.encode()), local
+            assert b"dkim=pass header.d=signer.example" in b" ".join(octets.split()), local
+            verified += 1
+    assert verified >= 50
