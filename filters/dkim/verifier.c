@@ -199,6 +199,9 @@ static void run_library(DKIM *dkim, struct run *run, const struct mail *mail, in
 		return;
 	if (mail->body.n)
 		dkim_body(dkim, octets(mail->body), mail->body.n);
+	/* 3.4.3, 3.4.4: a last line without its end gets one, which the library leaves to us. */
+	if (mail->body.n && !str_ends(mail->body, "\r\n"))
+		dkim_body(dkim, octets(STR("\r\n")), 2);
 	/* Its one result for all signatures is of no use: each is looked at. */
 	dkim_eom(dkim, &testing);
 	for (size_t i = 0; i < run->info_count; i++)
