@@ -20,6 +20,8 @@
 #define LIMIT_MESSAGES_A_SESSION  1000
 #define LIMIT_COMMANDS_A_SESSION  20000
 #define LIMIT_BDAT_CHUNKS         10000 /* a message */
+#define LIMIT_TRICKLE_OCTETS      256 /* of a message, that must come in each data_timeout */
+#define LIMIT_REFUSED_RECIPIENTS  1000 /* of a transaction, for whatever reason, then 421 */
 #define LIMIT_PROXY_V1_LINE       107
 #define LIMIT_PROXY_V2_BYTES      2048
 

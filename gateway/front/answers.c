@@ -7,12 +7,15 @@
 
 /* The resolver keeps each question's own time-out; this is for one that says nothing. */
 enum { SLACK_MS = 1000, DEFAULT_DNS_MS = 10000, DEFAULT_SCAN_MS = 60000 };
+/* One that died is back within moments; none at all is a scanner that does not start. */
+enum { SCANNER_BACK_MS = 5000 };
 
 struct answers {
 	struct front *front;
 	struct answers_order order;
 	uint32_t resolve; /* the request, or 0 */
 	struct work *scan;
+	bool scanner_died; /* once, on this message */
 	struct loop_timer *timer;
 	bool asking; /* answers_ask() has not returned: nobody waits for the callback yet */
 };
@@ -117,6 +120,8 @@ static void ask_resolver(struct answers *a)
 		fill_dns(a, DNS_SERVFAIL);
 }
 
+static void ask_scanner(struct answers *a, int64_t wait_ms);
+
 static void on_scanned(void *context, enum workers_end end, const struct ipc_packet *reply,
 	int64_t index)
 {
@@ -133,7 +138,12 @@ static void on_scanned(void *context, enum workers_end end, const struct ipc_pac
 			set_scan(a, SCAN_UNAVAILABLE, "the scanner's answer was malformed");
 		break;
 	case WORKERS_DIED:
-		/* Whatever did that to it is in the message. */
+		if (!a->scanner_died) {
+			a->scanner_died = true;
+			ask_scanner(a, SCANNER_BACK_MS);
+			return;
+		}
+		/* Twice: whatever does that to it is in the message. */
 		set_scan(a, SCAN_UNSCANNABLE, "the scanner died on it");
 		break;
 	case WORKERS_KILLED:
@@ -146,19 +156,20 @@ static void on_scanned(void *context, enum workers_end end, const struct ipc_pac
 	check_done(a);
 }
 
-static void ask_scanner(struct answers *a, int64_t limit_ms)
+static void ask_scanner(struct answers *a, int64_t wait_ms)
 {
 	struct work_order order = { .type = SCAN, .fd = a->order.message_fd,
-		.prefer = WORKERS_ANY, .wait_ms = limit_ms, .done = on_scanned, .context = a };
+		.prefer = WORKERS_ANY, .wait_ms = wait_ms, .done = on_scanned, .context = a };
 
 	if (!a->order.needs->scan || a->order.facts->scan)
 		return;
-	if (!a->front->scanners || !workers_count(a->front->scanners))
-		set_scan(a, SCAN_UNAVAILABLE, "no scanner is running");
-	else if (a->order.message_fd < 0)
+	if (a->order.message_fd < 0) {
 		set_scan(a, SCAN_UNAVAILABLE, "there is no message");
-	else
-		a->scan = workers_submit(a->front->scanners, &order);
+		return;
+	}
+	if (!workers_count(a->front->scanners) && order.wait_ms > SCANNER_BACK_MS)
+		order.wait_ms = SCANNER_BACK_MS;
+	a->scan = workers_submit(a->front->scanners, &order);
 }
 
 static void take_counters(struct answers *a)

@@ -17,7 +17,7 @@ static const char *check(const struct session *s)
 	if (!t)
 		return "503 5.5.1 MAIL first";
 	if (!t->accepted)
-		return t->any_refused ? "554 5.5.1 No valid recipients" : "503 5.5.1 RCPT first";
+		return t->refused ? "554 5.5.1 No valid recipients" : "503 5.5.1 RCPT first";
 	return NULL;
 }
 
@@ -46,12 +46,6 @@ void cmd_data(struct session *s)
 	}
 	session_line(s, "354 Go ahead, end with a dot on a line by itself");
 	s->phase = SESSION_DATA;
-	s->due_ms = loop_now_ms(s->front->loop) + s->front->config->limits.data_timeout;
-}
-
-static void take_progress(struct session *s)
-{
-	s->due_ms = loop_now_ms(s->front->loop) + s->front->config->limits.data_timeout;
 }
 
 /* The message is no message: its transaction ends. */
@@ -76,7 +70,7 @@ void cmd_data_input(struct session *s, struct str *in)
 	while ((step = lines_data(&s->lines, in, &span)) == LINES_SPAN)
 		body_span(body, span);
 	body_flush(body);
-	take_progress(s);
+	session_progress(s);
 	if (step == LINES_MORE)
 		return;
 	s->phase = SESSION_COMMAND;
@@ -109,7 +103,7 @@ void cmd_bdat(struct session *s, const struct command *cmd)
 	struct transaction *t = s->transaction;
 	const char *refusal = check(s);
 
-	take_progress(s);
+	session_progress(s);
 	s->chunk_refusal.code = 0;
 	s->last_chunk = cmd->last;
 	/* Nobody waits for that many octets of something that is not wanted. */
@@ -165,7 +159,7 @@ void cmd_bdat_input(struct session *s, struct str *in)
 			body_span(body, span);
 	if (body)
 		body_flush(body);
-	take_progress(s);
+	session_progress(s);
 	if (step == LINES_MORE)
 		return;
 	s->phase = SESSION_COMMAND;

@@ -115,11 +115,15 @@ static void reply_all(struct session *s)
 				transaction_accept(t, c->address);
 			continue;
 		}
-		t->any_refused = true;
+		t->refused++;
 		shared_add(s->front->shared, SHARED_RECIPIENTS_REFUSED, 1);
 		/* RFC 5321 says nothing of harvesting; who guesses has guessed enough. */
 		if (c->answer.code >= 500 && ++s->bad_recipients > LIMIT_BAD_RECIPIENTS)
 			session_dismiss(s, "421 4.7.0 Too many invalid recipients");
+		else if (t->refused > LIMIT_REFUSED_RECIPIENTS)
+			session_dismiss(s, "421 4.7.0 Too many recipients");
+		if (s->closing)
+			break;
 	}
 	if (!t->accepted)
 		t->route = NULL; /* none of them counts: the next one chooses */

@@ -114,6 +114,16 @@ void session_dismiss(struct session *s, const char *line)
 	session_close(s);
 }
 
+void session_progress(struct session *s)
+{
+	uint64_t octets = stream_octets_in(s->stream);
+
+	if (octets - s->octets_in < LIMIT_TRICKLE_OCTETS)
+		return;
+	s->octets_in = octets;
+	s->due_ms = loop_now_ms(s->front->loop) + s->front->config->limits.data_timeout;
+}
+
 void session_wait(struct session *s)
 {
 	s->waiting = true;
@@ -408,7 +418,8 @@ static void on_input(void *context, struct buf *in)
 	if (s->waiting || s->closing)
 		return;
 	s->running = true;
-	while (s->running && !s->waiting && !s->closing && !s->start_tls) {
+	while (s->running && !s->waiting && !s->closing && !s->start_tls &&
+		!stream_is_full(s->stream)) {
 		switch (s->phase) {
 		case SESSION_PROXY:
 			read_proxy(s, &rest);
@@ -469,8 +480,19 @@ static void on_end(void *context, enum stream_end why, const struct err *err)
 	destroy(s);
 }
 
+/* A client that asks faster than it reads the answers waits for itself. */
+static void on_drained(void *context)
+{
+	struct session *s = context;
+
+	if (s->waiting || !s->has_input)
+		return;
+	stream_pause(s->stream);
+	stream_resume(s->stream);
+}
+
 static const struct stream_ops stream_ops = { .on_input = on_input, .on_secure = on_secure,
-	.on_end = on_end };
+	.on_drained = on_drained, .on_end = on_end };
 
 /* Begin */
 

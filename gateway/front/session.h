@@ -47,6 +47,7 @@ struct session {
 	struct answer chunk_refusal; /* code not 0: what the chunk that is thrown away is told */
 	int64_t due_ms, deadline_ms; /* loop_now_ms(): idle, and the whole session */
 	int64_t begun_ms;
+	uint64_t octets_in; /* when due_ms was last moved while a message came in */
 	unsigned commands, errors, bad_recipients, messages;
 	uint64_t client_key;  /* for holds and rates */
 	bool holds_connection;
@@ -81,6 +82,9 @@ void session_close(struct session *session);
 void session_dismiss(struct session *session, const char *line);
 /* Of the connection; made when first needed, so that an idle one costs little. */
 struct arena *session_arena(struct session *session);
+
+/* A message's octets come in: the sender gets more time, if they are more than a trickle. */
+void session_progress(struct session *session);
 
 void session_wait(struct session *session);
 /* Behind the reply: reads on. Call it last: the session may be gone afterwards. */

@@ -51,7 +51,7 @@ struct transaction {
 	size_t batch_count, batch_cap;
 	size_t accepted; /* recipients, at the front of facts.rcpt_to */
 	size_t rcpt_cap;
-	bool any_refused;
+	unsigned refused; /* recipients */
 
 	struct body body;
 	bool in_chunks; /* BDAT has begun */
