@@ -74,6 +74,7 @@ void dkim_signature_read(const struct mail_header *header, struct arena *arena,
 	s->algorithm = arena_lower(arena, dkim_tags_squeeze(dkim_tags_get(&tags, "a"), arena));
 	s->identity = dkim_tags_get(&tags, "i");
 	s->b = dkim_tags_squeeze(dkim_tags_get(&tags, "b"), arena);
+	s->bh = dkim_tags_squeeze(dkim_tags_get(&tags, "bh"), arena);
 	s->signs_signatures = names_signatures(dkim_tags_get(&tags, "h"));
 	if (!str_eq_c(dkim_tags_get(&tags, "v"), "1"))
 		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's version is not 1");
@@ -84,49 +85,4 @@ void dkim_signature_read(const struct mail_header *header, struct arena *arena,
 	else if (!read_number(&tags, "t", &s->signed_at) || !read_number(&tags, "x", &s->expires) ||
 		!read_number(&tags, "l", &s->length))
 		dkim_signature_settle(s, AUTH_PERMERROR, "a number in the signature is malformed");
-}
-
-static size_t line_end(struct str body, size_t at, size_t *next_r)
-{
-	const char *lf = memchr(body.p + at, '\n', body.n - at);
-	size_t end = lf ? (size_t)(lf - body.p) : body.n;
-
-	*next_r = lf ? end + 1 : end;
-	return lf && end > at && body.p[end - 1] == '\r' ? end - 1 : end;
-}
-
-/* Runs of blanks count as one, and at the end of a line not at all (3.4.4). */
-static int64_t relaxed_line_length(struct str line)
-{
-	int64_t n = 0;
-	bool blank = false;
-
-	for (size_t i = 0; i < line.n; i++) {
-		if (char_is_wsp(line.p[i])) {
-			blank = true;
-			continue;
-		}
-		n += 1 + blank;
-		blank = false;
-	}
-	return n;
-}
-
-int64_t dkim_signature_body_length(struct str body, bool relaxed)
-{
-	int64_t length = 0, pending = 0; /* of empty lines, which do not count at the end */
-
-	for (size_t at = 0; at < body.n;) {
-		size_t next, end = line_end(body, at, &next);
-		struct str line = str_sub(body, at, end - at);
-		int64_t n = relaxed ? relaxed_line_length(line) : (int64_t)line.n;
-		pending += 2;
-		if (n) {
-			length += n + pending;
-			pending = 0;
-		}
-		at = next;
-	}
-	/* An empty body is one CRLF when simple, and nothing when relaxed. */
-	return length == 0 && !relaxed ? 2 : length;
 }

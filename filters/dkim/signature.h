@@ -16,7 +16,8 @@ struct dkim_signature {
 	const struct mail_header *header;
 	struct str domain, selector; /* canonical A-labels; empty if they are no names */
 	struct str algorithm;	     /* lower case */
-	struct str identity, b;	     /* i= as it stands; b= without blanks */
+	struct str identity;	     /* i= as it stands */
+	struct str b, bh;	     /* without blanks */
 	struct str key_name;	     /* selector._domainkey.domain */
 	bool relaxed_body;
 	bool signs_signatures;	     /* h= names DKIM-Signature itself */
@@ -35,7 +36,5 @@ void dkim_signature_read(const struct mail_header *header, struct arena *arena,
 	struct dkim_signature *signature_r);
 /* Makes the result final. */
 void dkim_signature_settle(struct dkim_signature *signature, int result, const char *reason);
-/* How long the body is once it is canonicalised (3.4.3, 3.4.4), for l=. */
-int64_t dkim_signature_body_length(struct str body, bool relaxed);
 
 #endif

@@ -4,7 +4,10 @@
 #include <stdbool.h>
 #include <opendkim/dkim.h>
 
+#include <openssl/evp.h>
+
 #include "core/limits.h"
+#include "filters/dkim/body.h"
 
 /* If a signature signs other signatures, those must be fed too; more than this is an attack. */
 #define FED_MAX 32
@@ -15,8 +18,17 @@
  */
 #define LIBRARY_CLOCK_DRIFT_S 1100000000
 
+struct body_hash {
+	bool known;
+	uint8_t digest[32];
+	int64_t length;
+};
+
 /* One message in the library's hands. */
 struct run {
+	const struct mail *mail;
+	int64_t now;
+	struct body_hash hashes[2];	     /* simple, relaxed */
 	struct dkim_signature *fed[FED_MAX]; /* in the order of the message */
 	size_t fed_count;
 	DKIM_SIGINFO *infos[FED_MAX]; /* the library's, in the same order */
@@ -157,10 +169,35 @@ static void settle_error(struct dkim_signature *s, int error)
 	dkim_signature_settle(s, AUTH_PERMERROR, text ? text : "the signature cannot be verified");
 }
 
-/* It verifies; may it count? */
-static void settle_valid(struct dkim_signature *s, DKIM_SIGINFO *info, const struct mail *mail,
-	int64_t now)
+static const struct body_hash *hash_body(struct run *run, bool relaxed)
 {
+	struct body_hash *hash = &run->hashes[relaxed];
+
+	if (!hash->known)
+		hash->length = dkim_body_hash(run->mail->body, relaxed, hash->digest);
+	hash->known = true;
+	return hash;
+}
+
+/* Does bh= say the same as the body? */
+static bool body_matches(struct run *run, const struct dkim_signature *s)
+{
+	uint8_t digest[48];
+
+	return s->bh.n == 44 && EVP_DecodeBlock(digest, (const uint8_t *)s->bh.p, 44) == 33 &&
+		memcmp(digest, hash_body(run, s->relaxed_body)->digest, 32) == 0;
+}
+
+/* Is the body to be hashed by the library? In the two cases in which nothing depends on speed. */
+static bool needs_library_for_body(const struct dkim_signature *s)
+{
+	return s->length >= 0 || str_eq_c(s->algorithm, "rsa-sha1");
+}
+
+/* It verifies; may it count? */
+static void settle_valid(struct run *run, struct dkim_signature *s, DKIM_SIGINFO *info)
+{
+	int64_t now = run->now;
 	unsigned int bits = 0;
 
 	dkim_sig_getkeysize(info, &bits);
@@ -168,8 +205,7 @@ static void settle_valid(struct dkim_signature *s, DKIM_SIGINFO *info, const str
 		dkim_signature_settle(s, AUTH_POLICY, "SHA-1 is too weak");
 	else if (str_starts(s->algorithm, "rsa") && bits < 1024) /* RFC 8301 3.2 */
 		dkim_signature_settle(s, AUTH_POLICY, "the key has fewer than 1024 bits");
-	else if (s->length >= 0 &&
-		s->length < dkim_signature_body_length(mail->body, s->relaxed_body))
+	else if (s->length >= 0 && s->length < hash_body(run, s->relaxed_body)->length)
 		dkim_signature_settle(s, AUTH_POLICY, "only a part of the body is signed");
 	else if (s->expires >= 0 && now > s->expires + DKIM_CLOCK_SKEW_S)
 		dkim_signature_settle(s, AUTH_POLICY, "the signature has expired");
@@ -179,40 +215,57 @@ static void settle_valid(struct dkim_signature *s, DKIM_SIGINFO *info, const str
 		dkim_signature_settle(s, AUTH_PASS, "");
 }
 
-static void settle(struct dkim_signature *s, DKIM_SIGINFO *info, const struct mail *mail, int64_t now)
+static void settle(struct run *run, struct dkim_signature *s, DKIM_SIGINFO *info)
 {
-	if (DKIM_SIG_CHECK(info))
-		settle_valid(s, info, mail, now);
-	else if (dkim_sig_geterror(info) == DKIM_SIGERROR_OK &&
-		dkim_sig_getbh(info) == DKIM_SIGBH_MISMATCH)
+	bool verified = dkim_sig_getflags(info) & DKIM_SIGFLAG_PASSED;
+	bool matches = needs_library_for_body(s) ? dkim_sig_getbh(info) == DKIM_SIGBH_MATCH :
+						   verified && body_matches(run, s);
+
+	if (verified && matches)
+		settle_valid(run, s, info);
+	else if (verified && s->length >= 0 &&
+		s->length > hash_body(run, s->relaxed_body)->length)
+		dkim_signature_settle(s, AUTH_PERMERROR, "l= is more than there is of the body");
+	else if (verified)
 		dkim_signature_settle(s, AUTH_FAIL, "the body hash does not match");
 	else
 		settle_error(s, dkim_sig_geterror(info));
 }
 
-static void run_library(DKIM *dkim, struct run *run, const struct mail *mail, int64_t now)
+static void feed_body(DKIM *dkim, const struct run *run)
+{
+	struct str body = run->mail->body;
+	bool needed = false;
+
+	for (size_t i = 0; i < run->fed_count; i++)
+		needed |= !run->fed[i]->settled && needs_library_for_body(run->fed[i]);
+	if (!needed || body.n == 0)
+		return;
+	dkim_body(dkim, octets(body), body.n);
+	/* 3.4.3, 3.4.4: a last line without its end gets one, which the library leaves to us. */
+	if (!str_ends(body, "\r\n"))
+		dkim_body(dkim, octets(STR("\r\n")), 2);
+}
+
+static void run_library(DKIM *dkim, struct run *run)
 {
 	_Bool testing;
 
 	dkim_set_user_context(dkim, run);
 	if (dkim_eoh(dkim) == DKIM_STAT_CBREJECT)
 		return;
-	if (mail->body.n)
-		dkim_body(dkim, octets(mail->body), mail->body.n);
-	/* 3.4.3, 3.4.4: a last line without its end gets one, which the library leaves to us. */
-	if (mail->body.n && !str_ends(mail->body, "\r\n"))
-		dkim_body(dkim, octets(STR("\r\n")), 2);
+	feed_body(dkim, run);
 	/* Its one result for all signatures is of no use: each is looked at. */
 	dkim_eom(dkim, &testing);
 	for (size_t i = 0; i < run->info_count; i++)
 		if (!run->fed[i]->settled)
-			settle(run->fed[i], run->infos[i], mail, now);
+			settle(run, run->fed[i], run->infos[i]);
 }
 
 void dkim_verifier_run(const struct mail *mail, int64_t now, struct dkim_signature *signatures,
 	size_t count)
 {
-	struct run run = { .fed_count = 0 };
+	struct run run = { .mail = mail, .now = now };
 	bool any = false, all = false;
 	DKIM_STAT status;
 
@@ -225,7 +278,7 @@ void dkim_verifier_run(const struct mail *mail, int64_t now, struct dkim_signatu
 	DKIM *dkim = dkim_verify(library, octets(STR("message")), NULL, &status);
 	if (dkim) {
 		feed_headers(dkim, &run, mail, signatures, count, all && count <= FED_MAX);
-		run_library(dkim, &run, mail, now);
+		run_library(dkim, &run);
 		dkim_free(dkim);
 	}
 	for (size_t i = 0; i < count; i++)

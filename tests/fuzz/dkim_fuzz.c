@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "core/limits.h"
+#include "filters/dkim/body.h"
 #include "filters/dkim/key.h"
 #include "filters/dkim/verifier.h"
 
@@ -44,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	dkim_verifier_run(mail, 1795176000, signatures, n);
 	for (size_t i = 0; i < n; i++)
 		assert(signatures[i].settled);
-	assert(dkim_signature_body_length(mail->body, true) <= dkim_signature_body_length(mail->body, false));
+	uint8_t digest[32];
+	assert(dkim_body_hash(mail->body, true, digest) <= dkim_body_hash(mail->body, false, digest));
 	arena_free(&arena);
 	return 0;
 }
