@@ -101,7 +101,7 @@ void summary_write(struct transaction *t, const struct summary *summary)
 	write_log(t, summary);
 	shared_add(t->front->shared, shared_action_counter(summary->action), 1);
 	/* A message that the sender will bring again is counted when it is dealt with. */
-	if (!t->verdict || summary->action == ACTION_TEMPFAIL)
+	if (!t->verdict || !t->verdict->record.dmarc || summary->action == ACTION_TEMPFAIL)
 		return;
 	record.dmarc = t->verdict->record.dmarc;
 	(void)front_tell_keeper(t->front, KEEP_RECORD, &keep_record_record, &record);

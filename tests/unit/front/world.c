@@ -370,15 +370,16 @@ static bool is_busy(const struct world *w)
 
 void world_settle(struct world *w)
 {
-	/* A few empty turns let what is in the sockets arrive. */
-	for (unsigned quiet = 0; quiet < 5;) {
-		loop_timer_set(w->turn, 1);
+	/* A few empty turns let what is in the sockets arrive. While a client is there, its session
+	 * may wait for it for ever. */
+	for (unsigned quiet = 0; quiet < 8;) {
+		loop_timer_set(w->turn, 0);
 		loop_run(w->front.loop);
-		quiet = is_busy(w) ? 0 : quiet + 1;
+		quiet = is_busy(w) && !w->client ? 0 : quiet + 1;
 	}
 }
 
-const char *world_talk(struct world *w, const char *const *steps)
+static void begin(struct world *w)
 {
 	struct ip ip = { .family = IP_V4, .octets = { 192, 0, 2, 1 } };
 	int fds[2];
@@ -393,6 +394,11 @@ const char *world_talk(struct world *w, const char *const *steps)
 	w->client = stream_new(w->front.loop, fds[1], &client_ops, w);
 	session_new(&w->listener, fds[0], &ip, 4321);
 	wait_for(w, 1);
+}
+
+const char *world_talk(struct world *w, const char *const *steps)
+{
+	begin(w);
 	for (; *steps && !w->ended; steps += 2) {
 		uint64_t replies = 0;
 
@@ -409,6 +415,21 @@ const char *world_talk(struct world *w, const char *const *steps)
 	buf_char(&w->codes, '\0');
 	buf_char(&w->transcript, '\0');
 	return w->codes.p;
+}
+
+void world_feed(struct world *w, struct str octets)
+{
+	struct str piece;
+
+	begin(w);
+	while (!w->ended && str_cut(&octets, '\xff', &piece)) {
+		stream_write(w->client, piece);
+		loop_timer_set(w->turn, 0);
+		loop_run(w->front.loop);
+	}
+	world_settle(w);
+	stream_free(&w->client);
+	world_settle(w);
 }
 
 /* Life */

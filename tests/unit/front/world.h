@@ -32,6 +32,9 @@ void world_free(struct world **world);
  * the front closed.
  */
 const char *world_talk(struct world *world, const char *const *steps);
+/* One session that is sent these octets whatever is answered, in pieces cut at each 0xFF, and
+ * then hangs up. */
+void world_feed(struct world *world, struct str octets);
 /* Everything that the client was told, for a closer look. */
 const char *world_transcript(const struct world *world);
 /* Lets the loop run until nothing of the front is under way. */
