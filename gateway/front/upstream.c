@@ -2,44 +2,16 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/un.h>
 
 #include "core/limits.h"
-#include "gateway/front/front.h"
+#include "gateway/front/upstream_private.h"
 #include "gateway/log.h"
 
 enum {
 	DOWN_MS = 5000,	      /* a server that could not be reached is left alone */
 	HOLD_OFF_MS = 2000,   /* it refused another connection, while it serves those it has */
-	RESOLVED_MS = 60000,  /* how long a server's address is believed */
-	RESOLVE_MS = 10000,
 	MESSAGES_A_SESSION = 500,
 	FRESH_MS = 1000,      /* a session that young is not likely to have been closed unseen */
-};
-
-struct upsession {
-	struct upsession *next;
-	struct backend *backend;
-	struct client *client;
-	struct loan *loan; /* that has it */
-	bool ready, pooled;
-	int64_t ready_ms;
-};
-
-struct backend {
-	struct upstream *upstream;
-	const struct config_backend *config;
-	int tls; /* the strictest that its domains want */
-	struct upsession *sessions;
-	unsigned count, connecting, wanted;
-	int64_t down_until_ms, hold_off_until_ms;
-	bool is_down; /* and that was logged */
-	bool known;
-	unsigned offers;
-	uint64_t size_limit;
-	struct ip ip; /* of a host name */
-	int64_t resolved_ms;
-	bool resolving;
 };
 
 struct loan {
@@ -50,16 +22,6 @@ struct loan {
 	struct upsession *session; /* NULL: waits, or lost */
 	bool waits;
 	int64_t asked_ms;
-};
-
-struct upstream {
-	struct front *front;
-	struct tls_context *opportunistic, *verifying;
-	struct backend *backends;
-	size_t backend_count;
-	unsigned limit; /* connections to one backend, of this front */
-	struct loan *head[2], *tail[2];
-	bool draining, pumping, again;
 };
 
 static int64_t now_ms(const struct upstream *u)
@@ -102,8 +64,6 @@ static void fail(struct loan *loan, const char *why)
 
 /* Sessions */
 
-static void pump(struct upstream *u);
-
 static void session_drop(struct upsession *session)
 {
 	struct backend *b = session->backend;
@@ -124,7 +84,7 @@ static void session_drop(struct upsession *session)
 	free(session);
 }
 
-static void set_down(struct backend *b, const char *why)
+void upstream_set_down(struct backend *b, const char *why)
 {
 	b->down_until_ms = now_ms(b->upstream) + DOWN_MS;
 	shared_add(b->upstream->front->shared, SHARED_BACKEND_FAILURES, 1);
@@ -158,7 +118,7 @@ static void on_ready(void *context)
 		log_end(line);
 		b->is_down = false;
 	}
-	pump(b->upstream);
+	upstream_pump(b->upstream);
 }
 
 static void on_closed(void *context, const struct client_reply *reply)
@@ -176,81 +136,12 @@ static void on_closed(void *context, const struct client_reply *reply)
 		if (b->count > b->connecting)
 			b->hold_off_until_ms = now_ms(b->upstream) + HOLD_OFF_MS;
 		else
-			set_down(b, why);
+			upstream_set_down(b, why);
 	}
-	pump(b->upstream);
+	upstream_pump(b->upstream);
 }
 
 static const struct client_ops client_ops = { .on_ready = on_ready, .on_closed = on_closed };
-
-/* Addresses */
-
-static void on_resolved(void *context, const struct ipc_packet *reply)
-{
-	struct backend *b = context;
-	struct arena *arena = arena_new(LIMIT_CONNECTION_MEMORY);
-	struct resolve_reply r = { 0 };
-
-	b->resolving = false;
-	b->ip.family = IP_NONE;
-	if (reply)
-		(void)record_decode(&resolve_reply_record, reply->payload, arena, &r, NULL);
-	for (size_t i = 0; i < r.answers.n && b->ip.family == IP_NONE; i++)
-		for (size_t k = 0; k < r.answers.v[i].data.n && b->ip.family == IP_NONE; k++)
-			if (dns_address(&r.answers.v[i], k, &b->ip) != 0)
-				b->ip.family = IP_NONE;
-	arena_free(&arena);
-	b->resolved_ms = now_ms(b->upstream);
-	if (b->ip.family == IP_NONE)
-		set_down(b, "its name has no address");
-	pump(b->upstream);
-}
-
-static void resolve(struct backend *b)
-{
-	struct front *front = b->upstream->front;
-	struct str name = str_c(b->config->host);
-	struct dns_question questions[] = {
-		{ .type = DNS_A, .name = name, .timeout_ms = RESOLVE_MS },
-		{ .type = DNS_AAAA, .name = name, .timeout_ms = RESOLVE_MS },
-	};
-	struct resolve_request request = { .questions = { questions, 2 } };
-	struct buf payload = BUF_INIT;
-
-	record_encode(&resolve_request_record, &request, &payload);
-	b->resolving = front->resolver && channel_request(front->resolver, RESOLVE,
-						   buf_str(&payload), NULL, 0, on_resolved, b);
-	buf_free(&payload);
-	if (!b->resolving)
-		set_down(b, "its name cannot be resolved now");
-}
-
-/* 1: filled. 0: not now. */
-static int address_of(struct backend *b, struct client_options *options)
-{
-	const struct config_backend *config = b->config;
-	struct sockaddr_un *un = (struct sockaddr_un *)&options->address;
-	struct ip ip = config->ip;
-
-	if (config->kind == BACKEND_LMTP_UNIX) {
-		un->sun_family = AF_UNIX;
-		snprintf(un->sun_path, sizeof(un->sun_path), "%s", config->path);
-		options->address_length = sizeof(*un);
-		return 1;
-	}
-	if (ip.family == IP_NONE && str_ieq_c(str_c(config->host), "localhost"))
-		(void)ip_parse(STR("127.0.0.1"), &ip);
-	if (ip.family == IP_NONE) {
-		ip = b->ip;
-		if (!b->resolving && (ip.family == IP_NONE ||
-			now_ms(b->upstream) - b->resolved_ms > RESOLVED_MS))
-			resolve(b);
-		if (ip.family == IP_NONE || b->resolving)
-			return 0;
-	}
-	options->address_length = ip_to_sockaddr(&ip, config->port, &options->address);
-	return 1;
-}
 
 static void connect_one(struct backend *b)
 {
@@ -274,7 +165,7 @@ static void connect_one(struct backend *b)
 		options.tls_context = must && options.name ? b->upstream->verifying :
 							     b->upstream->opportunistic;
 	}
-	if (!address_of(b, &options) || !ledger_take_descriptors(&front->ledger, 1))
+	if (!upstream_address(b, &options) || !ledger_take_descriptors(&front->ledger, 1))
 		return;
 	session = calloc(1, sizeof(*session));
 	if (!session)
@@ -289,7 +180,7 @@ static void connect_one(struct backend *b)
 	session->client = client_new(front->loop, &options, &client_ops, session, &err);
 	if (!session->client) {
 		session_drop(session);
-		set_down(b, err.text);
+		upstream_set_down(b, err.text);
 	}
 }
 
@@ -350,7 +241,7 @@ static struct loan *next_decided(struct upstream *u, enum lent *lent_r)
 	return NULL;
 }
 
-static void pump(struct upstream *u)
+void upstream_pump(struct upstream *u)
 {
 	struct loan *loan;
 	enum lent lent;
@@ -441,7 +332,7 @@ void upstream_return(struct loan **loan_p, bool clean)
 		session_drop(session);
 	else if (u->draining || client_messages(session->client) >= MESSAGES_A_SESSION)
 		client_quit(session->client);
-	pump(u);
+	upstream_pump(u);
 }
 
 /* Life */
@@ -478,7 +369,7 @@ void upstream_sweep(struct upstream *u, int64_t now)
 	}
 	for (size_t i = 0; i < u->backend_count; i++)
 		sweep_backend(&u->backends[i], now);
-	pump(u);
+	upstream_pump(u);
 }
 
 void upstream_start(struct upstream *u)
