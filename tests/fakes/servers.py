@@ -65,7 +65,9 @@ class Server:
 
 
 class Postfix(Server):
-    def __init__(self):
+    """extra: more lines of main.cf, which win over those here."""
+
+    def __init__(self, extra=""):
         needs("postfix")
         super().__init__()
         self.config = self.folder / "etc"
@@ -95,6 +97,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
 smtpd_peername_lookup = no
 alias_maps =
+{extra}
 """)
         # What Debian ships, unchrooted, with the server on our port.
         master = pathlib.Path("/usr/share/postfix/master.cf.dist")
