@@ -1,5 +1,6 @@
 #include "gateway/front/message.h"
 
+#include "core/hash.h"
 #include "gateway/front/deliver.h"
 #include "gateway/front/judgement.h"
 #include "gateway/front/poison.h"
@@ -41,7 +42,10 @@ static void on_delivered(void *context, const struct delivery_result *result)
 static struct verdict *unscannable(struct transaction *t)
 {
 	struct verdict *v = ARENA_NEW(t->arena, struct verdict);
+	char *hash = arena_alloc(t->arena, 65);
 
+	hash_sha256_hex(t->body.content, hash);
+	v->record.content_hash = str_c(hash);
 	v->action = ACTION_QUARANTINE;
 	v->reason = STR("unscannable: taking it apart ended two inspectors");
 	v->recipients.v = arena_array(t->arena, t->accepted, sizeof(v->recipients.v[0]));

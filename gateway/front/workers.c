@@ -5,7 +5,7 @@
 
 /* How long a request waits for the worker that has its message cached, while others are idle: a
  * little longer than most messages take. Parsing it anew costs more than this wait. */
-enum { STICKY_MS = 20 };
+enum { STICKY_MS = 20, LOOK_MS = 1000 };
 
 struct worker {
 	struct worker *next;
@@ -34,7 +34,9 @@ struct workers {
 	struct worker *all;
 	struct queue queues[2]; /* first, others */
 	size_t count, waiting;
-	struct loop_timer *timer; /* the oldest deadline, or the end of stickiness */
+	size_t sticky; /* of those that wait, how many prefer a worker */
+	struct loop_timer *timer; /* looks at who has waited long enough */
+	int64_t timer_at;	  /* when it fires; 0: it is not set */
 	struct buf payload;
 	bool pumping;
 };
@@ -70,10 +72,18 @@ static struct queue *queue_of(struct work *work)
 	return &work->workers->queues[work->order.first ? 0 : 1];
 }
 
+static void enqueue(struct work *work)
+{
+	queue_add(queue_of(work), work);
+	work->workers->waiting++;
+	work->workers->sticky += work->order.prefer != WORKERS_ANY;
+}
+
 static void unqueue(struct work *work)
 {
 	queue_remove(queue_of(work), work);
 	work->workers->waiting--;
+	work->workers->sticky -= work->order.prefer != WORKERS_ANY;
 }
 
 static void finish(struct work *work, enum workers_end end, const struct ipc_packet *reply,
@@ -189,8 +199,7 @@ static void dispatch(struct worker *worker, struct work *work)
 	worker->work = NULL;
 	work->worker = NULL;
 	work->order.prefer = WORKERS_ANY;
-	queue_add(queue_of(work), work);
-	workers->waiting++;
+	enqueue(work);
 }
 
 static void expire(struct workers *workers, int64_t now)
@@ -212,24 +221,26 @@ static void expire(struct workers *workers, int64_t now)
 	}
 }
 
+/* Exact for the oldest of each queue; who waits behind it is looked at once a second, so that a
+ * long queue costs nothing. */
 static void set_timer(struct workers *workers, int64_t now)
 {
-	int64_t soonest = INT64_MAX;
+	int64_t ms = workers->sticky ? STICKY_MS : LOOK_MS;
 
 	for (int i = 0; i < 2; i++) {
-		for (struct work *w = workers->queues[i].head; w; w = w->next) {
-			int64_t at = w->queued_ms + w->order.wait_ms;
+		const struct work *oldest = workers->queues[i].head;
+		int64_t left = oldest ? oldest->queued_ms + oldest->order.wait_ms - now : ms;
 
-			if (w->order.prefer != WORKERS_ANY && now - w->queued_ms < STICKY_MS)
-				at = w->queued_ms + STICKY_MS;
-			if (at < soonest)
-				soonest = at;
-		}
+		if (left < ms)
+			ms = left;
 	}
-	if (soonest == INT64_MAX)
-		loop_timer_clear(workers->timer);
-	else
-		loop_timer_set(workers->timer, soonest > now ? soonest - now : 1);
+	if (ms < 1)
+		ms = 1;
+	/* Never later than it stands: or a busy queue would move it on for ever. */
+	if (workers->timer_at && workers->timer_at <= now + ms)
+		return;
+	workers->timer_at = now + ms;
+	loop_timer_set(workers->timer, ms);
 }
 
 /* Gives work to idle workers. What it calls may submit more, which this same run sees. */
@@ -256,6 +267,7 @@ static void on_timer(void *context)
 {
 	struct workers *workers = context;
 
+	workers->timer_at = 0;
 	expire(workers, loop_now_ms(workers->options.loop));
 	pump(workers);
 }
@@ -332,8 +344,7 @@ struct work *workers_submit(struct workers *workers, const struct work_order *or
 	work->workers = workers;
 	work->order = *order;
 	work->queued_ms = loop_now_ms(workers->options.loop);
-	queue_add(queue_of(work), work);
-	workers->waiting++;
+	enqueue(work);
 	pump(workers);
 	return work;
 }
