@@ -33,7 +33,8 @@ static struct dkim_signature *read_signatures(struct filter_call *call, size_t *
 
 	while ((h = mail_header(call->mail, "DKIM-Signature", h)) && count < LISTED_MAX)
 		count++;
-	struct dkim_signature *signatures = ARENA_ARRAY(call->arena, count + 1, struct dkim_signature);
+	struct dkim_signature *signatures =
+		ARENA_ARRAY(call->arena, count + 1, struct dkim_signature);
 	h = NULL;
 	for (size_t i = 0; i < count; i++) {
 		h = mail_header(call->mail, "DKIM-Signature", h);
@@ -44,7 +45,8 @@ static struct dkim_signature *read_signatures(struct filter_call *call, size_t *
 }
 
 /* Signatures of the author's domain matter most, since DMARC counts on them. */
-static void rank_signatures(struct filter_call *call, struct dkim_signature *signatures, size_t count)
+static void rank_signatures(
+	struct filter_call *call, struct dkim_signature *signatures, size_t count)
 {
 	const struct mail_header *from = mail_header(call->mail, "From", NULL);
 	struct mail_addresses addresses;
@@ -57,13 +59,16 @@ static void rank_signatures(struct filter_call *call, struct dkim_signature *sig
 	struct str author = addresses.list.v[0].domain;
 	for (size_t i = 0; i < count; i++) {
 		struct str d = signatures[i].domain;
-		signatures[i].rank = dns_name_eq(d, author) ? 2 :
-			d.n && (dns_name_under(d, author) || dns_name_under(author, d)) ? 1 : 0;
+		signatures[i].rank =
+			dns_name_eq(d, author)						  ? 2
+			: d.n && (dns_name_under(d, author) || dns_name_under(author, d)) ? 1
+											  : 0;
 	}
 }
 
 /* Leaves LIMIT_DKIM_SIGNATURES of them to be verified; the others become neutral. */
-static void choose_signatures(struct filter_call *call, struct dkim_signature *signatures, size_t count)
+static void choose_signatures(
+	struct filter_call *call, struct dkim_signature *signatures, size_t count)
 {
 	bool chosen[LISTED_MAX] = { false };
 	size_t open = 0, taken = 0;
@@ -107,7 +112,8 @@ static bool fetch_keys(struct filter_call *call, struct dkim_signature *signatur
 	return complete;
 }
 
-static void fill_slot(struct filter_call *call, const struct dkim_signature *signatures, size_t count)
+static void fill_slot(
+	struct filter_call *call, const struct dkim_signature *signatures, size_t count)
 {
 	struct auth_dkim_list *list = ARENA_NEW(call->arena, struct auth_dkim_list);
 
@@ -129,14 +135,18 @@ static void fill_slot(struct filter_call *call, const struct dkim_signature *sig
 	call->auth->dkim = list;
 }
 
-static void report_results(struct filter_call *call, const struct dkim_signature *signatures,
-	size_t count)
+static void report_results(
+	struct filter_call *call, const struct dkim_signature *signatures, size_t count)
 {
 	static const char *const names[] = {
-		[AUTH_NONE] = NULL,	       [AUTH_PASS] = "DKIM_PASS",
-		[AUTH_FAIL] = "DKIM_FAIL",     [AUTH_SOFTFAIL] = NULL,
-		[AUTH_NEUTRAL] = NULL,	       [AUTH_POLICY] = "DKIM_POLICY",
-		[AUTH_TEMPERROR] = "DKIM_TEMPERROR", [AUTH_PERMERROR] = "DKIM_PERMERROR",
+		[AUTH_NONE] = NULL,
+		[AUTH_PASS] = "DKIM_PASS",
+		[AUTH_FAIL] = "DKIM_FAIL",
+		[AUTH_SOFTFAIL] = NULL,
+		[AUTH_NEUTRAL] = NULL,
+		[AUTH_POLICY] = "DKIM_POLICY",
+		[AUTH_TEMPERROR] = "DKIM_TEMPERROR",
+		[AUTH_PERMERROR] = "DKIM_PERMERROR",
 	};
 
 	for (size_t i = 0; i < count; i++) {

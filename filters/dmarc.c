@@ -12,25 +12,30 @@ struct dmarc_conf {
 };
 
 static const struct option dmarc_options[] = {
-	{ .name = "discovery", .type = OPTION_ENUM, .offset = offsetof(struct dmarc_conf, discovery),
-		.def = "treewalk", .choices = dmarc_discovery_names,
+	{ .name = "discovery",
+		.type = OPTION_ENUM,
+		.offset = offsetof(struct dmarc_conf, discovery),
+		.def = "treewalk",
+		.choices = dmarc_discovery_names,
 		.help = "How organizational domains are found: treewalk (RFC 9989), or psl, the "
 			"public suffix list, as RFC 7489 had it." },
-	{ .name = "public_suffixes", .type = OPTION_STRING,
-		.offset = offsetof(struct dmarc_conf, public_suffixes), .def = "",
+	{ .name = "public_suffixes",
+		.type = OPTION_STRING,
+		.offset = offsetof(struct dmarc_conf, public_suffixes),
+		.def = "",
 		.help = "A public suffix list newer than the system's, for discovery = psl." },
 	OPTION_ROWS_END,
 };
 
 static const struct finding_def dmarc_findings[] = {
 	{ "DMARC_PASS", -0.2, "The author's domain vouches for the message.", 0 },
-	{ "DMARC_REJECT", 3.0, "The message fails DMARC, and its domain asks to refuse such mail.", 0 },
-	{ "DMARC_QUARANTINE", 2.0, "The message fails DMARC, and its domain asks to quarantine such "
-		"mail.", 0 },
+	{ "DMARC_REJECT", 3.0, "The message fails DMARC under a policy of reject.", 0 },
+	{ "DMARC_QUARANTINE", 2.0, "The message fails DMARC under a policy of quarantine.", 0 },
 	/* p=none must not change what becomes of a message (RFC 9989 8). */
 	{ "DMARC_NONE_FAIL", 0, "The message fails DMARC, and its domain asks for nothing.", 0 },
 	{ "DMARC_NONE", 0, "The author's domain has no DMARC policy.", 0 },
-	{ "DMARC_NO_AUTHOR", 0.5, "DMARC cannot be applied: there is not exactly one author domain.", 0 },
+	{ "DMARC_NO_AUTHOR", 0.5,
+		"DMARC cannot be applied: there is not exactly one author domain.", 0 },
 	{ .name = NULL },
 };
 
@@ -86,8 +91,8 @@ static enum alignment align(const struct judgement *j, struct str identifier, bo
 		return ALIGNED;
 	if (strict)
 		return NOT_ALIGNED;
-	enum dmarc_walk_state state = dmarc_walk_organizational(j->call, j->discovery, j->author,
-		&of_author);
+	enum dmarc_walk_state state =
+		dmarc_walk_organizational(j->call, j->discovery, j->author, &of_author);
 	if (state != DMARC_WALK_DONE)
 		return from_state(state);
 	/* An organizational domain is a name itself or above it: no need to walk from elsewhere. */
@@ -106,8 +111,8 @@ struct tally {
 	bool pending;
 };
 
-static void count_identifier(struct tally *tally, const struct judgement *j, int result,
-	struct str domain, bool strict)
+static void count_identifier(
+	struct tally *tally, const struct judgement *j, int result, struct str domain, bool strict)
 {
 	if (result != AUTH_PASS && result != AUTH_TEMPERROR)
 		return;
@@ -239,8 +244,8 @@ static void report_failure(struct filter_call *call, const struct auth_dmarc *d)
 		STR_ARG(d->author_domain), STR_ARG(d->policy_domain), wishes[d->policy]);
 }
 
-static enum step conclude(struct filter_call *call, struct auth_dmarc *d, struct tally spf,
-	struct tally dkim)
+static enum step conclude(
+	struct filter_call *call, struct auth_dmarc *d, struct tally spf, struct tally dkim)
 {
 	static const int dispositions[] = {
 		[DMARC_NONE] = DISPOSITION_NONE,
@@ -272,13 +277,14 @@ static enum step conclude(struct filter_call *call, struct auth_dmarc *d, struct
 
 static enum step judge(struct judgement *j, struct auth_dmarc *d)
 {
-	enum dmarc_walk_state state = dmarc_walk_policy(j->call, j->discovery, j->author, &j->policy);
+	enum dmarc_walk_state state =
+		dmarc_walk_policy(j->call, j->discovery, j->author, &j->policy);
 
 	if (state == DMARC_WALK_PENDING)
 		return STEP_WAIT;
 	if (state == DMARC_WALK_ERROR)
-		return filter_fail(j->call, "the DMARC policy of %.*s cannot be fetched",
-			STR_ARG(j->author));
+		return filter_fail(
+			j->call, "the DMARC policy of %.*s cannot be fetched", STR_ARG(j->author));
 	if (!j->policy.found || !dmarc_record_applies(&j->policy.record)) {
 		d->result = AUTH_NONE;
 		report(j->call, "DMARC_NONE", "%.*s has no DMARC policy.", STR_ARG(j->author));

@@ -9,7 +9,9 @@ struct spf_conf {
 };
 
 static const struct option spf_options[] = {
-	{ .name = "explanation", .type = OPTION_BOOL, .offset = offsetof(struct spf_conf, explanation),
+	{ .name = "explanation",
+		.type = OPTION_BOOL,
+		.offset = offsetof(struct spf_conf, explanation),
 		.def = "false",
 		.help = "Fetch what the sender's domain says about a failure (exp=). It is that "
 			"domain's text, and costs a look-up." },
@@ -91,10 +93,14 @@ static int check_identity(struct filter_call *call, const struct spf_macro_value
 static void report_result(struct filter_call *call, const struct auth_spf *slot, struct str reason)
 {
 	static const char *const names[] = {
-		[AUTH_NONE] = "SPF_NONE",	    [AUTH_PASS] = "SPF_PASS",
-		[AUTH_FAIL] = "SPF_FAIL",	    [AUTH_SOFTFAIL] = "SPF_SOFTFAIL",
-		[AUTH_NEUTRAL] = "SPF_NEUTRAL",	    [AUTH_POLICY] = "SPF_NEUTRAL",
-		[AUTH_TEMPERROR] = "SPF_TEMPERROR", [AUTH_PERMERROR] = "SPF_PERMERROR",
+		[AUTH_NONE] = "SPF_NONE",
+		[AUTH_PASS] = "SPF_PASS",
+		[AUTH_FAIL] = "SPF_FAIL",
+		[AUTH_SOFTFAIL] = "SPF_SOFTFAIL",
+		[AUTH_NEUTRAL] = "SPF_NEUTRAL",
+		[AUTH_POLICY] = "SPF_NEUTRAL",
+		[AUTH_TEMPERROR] = "SPF_TEMPERROR",
+		[AUTH_PERMERROR] = "SPF_PERMERROR",
 	};
 
 	if (call->facts->client_ip.n == 0)
@@ -103,8 +109,9 @@ static void report_result(struct filter_call *call, const struct auth_spf *slot,
 		report(call, names[slot->result], "SPF of %.*s: %s: %.*s.", STR_ARG(slot->domain),
 			auth_result_names[slot->result], STR_ARG(reason));
 	else
-		report(call, names[slot->result], "SPF of %.*s is %s for %.*s.", STR_ARG(slot->domain),
-			auth_result_names[slot->result], STR_ARG(call->facts->client_ip));
+		report(call, names[slot->result], "SPF of %.*s is %s for %.*s.",
+			STR_ARG(slot->domain), auth_result_names[slot->result],
+			STR_ARG(call->facts->client_ip));
 }
 
 static void report_helo(struct filter_call *call, const struct auth_spf *slot)
@@ -130,8 +137,8 @@ static enum step spf_run(struct filter_call *call)
 	helo_values.local = STR("postmaster");
 	helo_values.sender_domain = helo;
 	call->auth->spf_helo = new_slot(call, "helo", helo);
-	call->auth->spf = null_sender ? call->auth->spf_helo :
-					new_slot(call, "mfrom", values.sender_domain);
+	call->auth->spf =
+		null_sender ? call->auth->spf_helo : new_slot(call, "mfrom", values.sender_domain);
 
 	int known = check_identity(call, &helo_values, call->auth->spf_helo, &helo_reason);
 	reason = helo_reason;

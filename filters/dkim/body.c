@@ -56,7 +56,7 @@ static struct str next_line(struct str body, size_t at, size_t *next_r)
 	return str_skip(body, at);
 }
 
-/* Where the body ends if the empty lines at its end are left out, CRLF of the last line included. */
+/* Where the body ends without the empty lines at its end, the last line's CRLF included. */
 static size_t end_without_empty_lines(struct str body)
 {
 	size_t n = body.n;

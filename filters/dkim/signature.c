@@ -32,8 +32,8 @@ static bool names_signatures(struct str h)
  * d= and s= become a DNS question and are shown to people: letters, digits,
  * hyphens and underscores only, so that no quote, NUL or escape reaches either.
  */
-static bool read_names(const struct dkim_tags *tags, struct arena *arena,
-	struct dkim_signature *signature)
+static bool read_names(
+	const struct dkim_tags *tags, struct arena *arena, struct dkim_signature *signature)
 {
 	struct str domain = dkim_tags_get(tags, "d"), selector = dkim_tags_get(tags, "s");
 
@@ -47,30 +47,34 @@ static bool read_names(const struct dkim_tags *tags, struct arena *arena,
 	if (!dns_is_hostname(selector))
 		return false;
 	signature->selector = selector;
-	signature->key_name = arena_printf(arena, "%.*s._domainkey.%.*s",
-		STR_ARG(signature->selector), STR_ARG(domain));
+	signature->key_name = arena_printf(
+		arena, "%.*s._domainkey.%.*s", STR_ARG(signature->selector), STR_ARG(domain));
 	return signature->key_name.n <= 253;
 }
 
 static bool is_known_algorithm(struct str a)
 {
-	return str_eq_c(a, "rsa-sha256") || str_eq_c(a, "ed25519-sha256") || str_eq_c(a, "rsa-sha1");
+	return str_eq_c(a, "rsa-sha256") || str_eq_c(a, "ed25519-sha256") ||
+	       str_eq_c(a, "rsa-sha1");
 }
 
-void dkim_signature_read(const struct mail_header *header, struct arena *arena,
-	struct dkim_signature *signature_r)
+void dkim_signature_read(
+	const struct mail_header *header, struct arena *arena, struct dkim_signature *signature_r)
 {
 	struct dkim_signature *s = signature_r;
 	struct dkim_tags tags;
 
-	*s = (struct dkim_signature){ .header = header, .signed_at = -1, .expires = -1, .length = -1 };
+	*s = (struct dkim_signature){
+		.header = header, .signed_at = -1, .expires = -1, .length = -1
+	};
 	if (dkim_tags_parse(header->value, arena, &tags) < 0) {
 		dkim_signature_settle(s, AUTH_PERMERROR, "the signature header is malformed");
 		return;
 	}
 	struct str canonical = dkim_tags_squeeze(dkim_tags_get(&tags, "c"), arena);
 	size_t slash = str_chr(canonical, '/');
-	s->relaxed_body = slash < canonical.n && str_ieq_c(str_skip(canonical, slash + 1), "relaxed");
+	s->relaxed_body =
+		slash < canonical.n && str_ieq_c(str_skip(canonical, slash + 1), "relaxed");
 	s->algorithm = arena_lower(arena, dkim_tags_squeeze(dkim_tags_get(&tags, "a"), arena));
 	s->identity = dkim_tags_get(&tags, "i");
 	s->b = dkim_tags_squeeze(dkim_tags_get(&tags, "b"), arena);
@@ -79,10 +83,11 @@ void dkim_signature_read(const struct mail_header *header, struct arena *arena,
 	if (!str_eq_c(dkim_tags_get(&tags, "v"), "1"))
 		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's version is not 1");
 	else if (!read_names(&tags, arena, s))
-		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's domain or selector is no name");
+		dkim_signature_settle(
+			s, AUTH_PERMERROR, "the signature's domain or selector is no name");
 	else if (!is_known_algorithm(s->algorithm))
 		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's algorithm is unknown");
 	else if (!read_number(&tags, "t", &s->signed_at) || !read_number(&tags, "x", &s->expires) ||
-		!read_number(&tags, "l", &s->length))
+		 !read_number(&tags, "l", &s->length))
 		dkim_signature_settle(s, AUTH_PERMERROR, "a number in the signature is malformed");
 }

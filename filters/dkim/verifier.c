@@ -117,8 +117,8 @@ static u_char *octets(struct str s)
 	return p.out;
 }
 
-static struct dkim_signature *signature_of(const struct mail_header *header,
-	struct dkim_signature *signatures, size_t count)
+static struct dkim_signature *signature_of(
+	const struct mail_header *header, struct dkim_signature *signatures, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (signatures[i].header == header)
@@ -185,7 +185,7 @@ static bool body_matches(struct run *run, const struct dkim_signature *s)
 	uint8_t digest[48];
 
 	return s->bh.n == 44 && EVP_DecodeBlock(digest, (const uint8_t *)s->bh.p, 44) == 33 &&
-		memcmp(digest, hash_body(run, s->relaxed_body)->digest, 32) == 0;
+	       memcmp(digest, hash_body(run, s->relaxed_body)->digest, 32) == 0;
 }
 
 /* Is the body to be hashed by the library? In the two cases in which nothing depends on speed. */
@@ -218,13 +218,12 @@ static void settle_valid(struct run *run, struct dkim_signature *s, DKIM_SIGINFO
 static void settle(struct run *run, struct dkim_signature *s, DKIM_SIGINFO *info)
 {
 	bool verified = dkim_sig_getflags(info) & DKIM_SIGFLAG_PASSED;
-	bool matches = needs_library_for_body(s) ? dkim_sig_getbh(info) == DKIM_SIGBH_MATCH :
-						   verified && body_matches(run, s);
+	bool matches = needs_library_for_body(s) ? dkim_sig_getbh(info) == DKIM_SIGBH_MATCH
+						 : verified && body_matches(run, s);
 
 	if (verified && matches)
 		settle_valid(run, s, info);
-	else if (verified && s->length >= 0 &&
-		s->length > hash_body(run, s->relaxed_body)->length)
+	else if (verified && s->length >= 0 && s->length > hash_body(run, s->relaxed_body)->length)
 		dkim_signature_settle(s, AUTH_PERMERROR, "l= is more than there is of the body");
 	else if (verified)
 		dkim_signature_settle(s, AUTH_FAIL, "the body hash does not match");
@@ -262,8 +261,8 @@ static void run_library(DKIM *dkim, struct run *run)
 			settle(run, run->fed[i], run->infos[i]);
 }
 
-void dkim_verifier_run(const struct mail *mail, int64_t now, struct dkim_signature *signatures,
-	size_t count)
+void dkim_verifier_run(
+	const struct mail *mail, int64_t now, struct dkim_signature *signatures, size_t count)
 {
 	struct run run = { .mail = mail, .now = now };
 	bool any = false, all = false;
@@ -283,6 +282,6 @@ void dkim_verifier_run(const struct mail *mail, int64_t now, struct dkim_signatu
 	}
 	for (size_t i = 0; i < count; i++)
 		if (!signatures[i].settled)
-			dkim_signature_settle(&signatures[i], AUTH_PERMERROR,
-				"the signature cannot be read");
+			dkim_signature_settle(
+				&signatures[i], AUTH_PERMERROR, "the signature cannot be read");
 }

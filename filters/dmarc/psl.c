@@ -4,7 +4,7 @@
 
 #include "core/limits.h"
 
-static psl_ctx_t *loaded;	 /* owned */
+static psl_ctx_t *loaded;	  /* owned */
 static const psl_ctx_t *suffixes; /* loaded, or the library's own */
 
 int dmarc_psl_start(const char *path, bool offline, struct err *err)

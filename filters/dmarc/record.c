@@ -16,8 +16,8 @@ bool dmarc_record_is(struct str txt)
 {
 	struct str rest = txt, spec, name, value;
 
-	return str_cut(&rest, ';', &spec) && split_tag(spec, &name, &value) &&
-		spec.n && spec.p == name.p && str_ieq_c(name, "v") && str_eq_c(value, "DMARC1");
+	return str_cut(&rest, ';', &spec) && split_tag(spec, &name, &value) && spec.n &&
+	       spec.p == name.p && str_ieq_c(name, "v") && str_eq_c(value, "DMARC1");
 }
 
 static int read_policy(struct str value, bool *broken)
@@ -34,9 +34,9 @@ static int read_policy(struct str value, bool *broken)
 
 static enum dmarc_psd read_psd(struct str value)
 {
-	return str_ieq_c(value, "y") ? DMARC_PSD_YES :
-	       str_ieq_c(value, "n") ? DMARC_PSD_NO :
-				       DMARC_PSD_UNKNOWN;
+	return str_ieq_c(value, "y")   ? DMARC_PSD_YES
+	       : str_ieq_c(value, "n") ? DMARC_PSD_NO
+				       : DMARC_PSD_UNKNOWN;
 }
 
 /* scheme ":" something (RFC 3986); the obsolete "!10m" behind it is part of the something. */
@@ -80,7 +80,19 @@ static bool is_fo(struct str value)
 	return true;
 }
 
-enum tag { TAG_P, TAG_SP, TAG_NP, TAG_ADKIM, TAG_ASPF, TAG_T, TAG_PSD, TAG_RUA, TAG_RUF, TAG_FO, TAG_COUNT };
+enum tag {
+	TAG_P,
+	TAG_SP,
+	TAG_NP,
+	TAG_ADKIM,
+	TAG_ASPF,
+	TAG_T,
+	TAG_PSD,
+	TAG_RUA,
+	TAG_RUF,
+	TAG_FO,
+	TAG_COUNT
+};
 
 static void apply_tag(struct dmarc_record *r, enum tag tag, struct str value)
 {

@@ -44,8 +44,8 @@ size_t dmarc_walk_names(struct str domain, struct str names_r[DMARC_WALK_QUERIES
 	return n;
 }
 
-enum dmarc_walk_state dmarc_walk_record(struct filter_call *call, struct str domain,
-	struct dmarc_policy_found *policy_r)
+enum dmarc_walk_state dmarc_walk_record(
+	struct filter_call *call, struct str domain, struct dmarc_policy_found *policy_r)
 {
 	struct str name = arena_printf(call->arena, "_dmarc.%.*s", STR_ARG(domain));
 	const struct dns_answer *answer;
@@ -130,8 +130,8 @@ enum dmarc_walk_state dmarc_walk_organizational(struct filter_call *call,
 	return state;
 }
 
-static enum dmarc_walk_state policy_by_psl(struct filter_call *call, struct str author,
-	struct dmarc_policy_found *policy_r)
+static enum dmarc_walk_state policy_by_psl(
+	struct filter_call *call, struct str author, struct dmarc_policy_found *policy_r)
 {
 	struct str organizational = dmarc_psl_organizational(author);
 	struct dmarc_policy_found above;

@@ -13,8 +13,8 @@
 /* Where the library's own fatal errors end: its default prints and aborts. */
 static jmp_buf *escape;
 
-static void __attribute__((noreturn)) on_library_error(const char *file, int line,
-	const char *message)
+static void __attribute__((noreturn))
+on_library_error(const char *file, int line, const char *message)
 {
 	(void)file, (void)line, (void)message;
 	if (escape)
@@ -38,7 +38,9 @@ static const struct spf_asked *asked_at(const struct spf_walk *walk, const char 
 	if (!str_istarts(s, "t"))
 		return NULL;
 	s = str_sub(s, 1, str_chr(s, '.') - 1);
-	return str_to_u64(s, 0, walk->asked.n - 1, &n) == 0 && walk->asked.n ? &walk->asked.v[n] : NULL;
+	if (!walk->asked.n || str_to_u64(s, 0, walk->asked.n - 1, &n) < 0)
+		return NULL;
+	return &walk->asked.v[n];
 }
 
 static size_t add_asked(struct spf_walk *walk, struct spf_asked asked)
@@ -46,8 +48,8 @@ static size_t add_asked(struct spf_walk *walk, struct spf_asked asked)
 	if (walk->asked.n == walk->asked_cap) {
 		size_t old = walk->asked_cap;
 		walk->asked_cap = old ? old * 2 : 16;
-		walk->asked.v = arena_grow(walk->arena, walk->asked.v, old, walk->asked_cap,
-			sizeof(*walk->asked.v));
+		walk->asked.v = arena_grow(
+			walk->arena, walk->asked.v, old, walk->asked_cap, sizeof(*walk->asked.v));
 	}
 	walk->asked.v[walk->asked.n] = asked;
 	return walk->asked.n++;
@@ -88,7 +90,8 @@ static void rewrite(struct spf_walk *walk, const struct spf_record *record, stru
 		count++;
 	}
 	if (record->redirect.n && !record->has_all && count <= LIMIT_SPF_TERMS) {
-		size_t n = add_asked(walk, (struct spf_asked){ NULL, record->redirect, domain, outermost });
+		size_t n = add_asked(
+			walk, (struct spf_asked){ NULL, record->redirect, domain, outermost });
 		buf_printf(out, " redirect=t%zu.spf", n);
 	}
 prefetch:
@@ -136,7 +139,8 @@ static SPF_errcode_t get_record(SPF_server_t *server, SPF_request_t *request,
 	if (found == SPF_MATCH)
 		found = spf_lookup_record(walk, name, &txt);
 	if (found == SPF_NO_MATCH) /* 5.2, 6.1: none becomes permerror */
-		spf_lookup_fail(walk, AUTH_PERMERROR, "include or redirect to a name without SPF record");
+		spf_lookup_fail(
+			walk, AUTH_PERMERROR, "include or redirect to a name without SPF record");
 	if (found != SPF_MATCH)
 		return SPF_E_DNS_ERROR;
 	return read_record(walk, name, txt, outermost, server, response, record_r);
@@ -170,8 +174,8 @@ static SPF_dns_rr_t *lookup(SPF_dns_server_t *layer, const char *name, ns_type t
 }
 
 /* Explanations are the front's: the library finds none. */
-static SPF_errcode_t get_explanation(SPF_server_t *server, const char *domain, char **text_r,
-	size_t *length_r)
+static SPF_errcode_t get_explanation(
+	SPF_server_t *server, const char *domain, char **text_r, size_t *length_r)
 {
 	(void)server, (void)domain, (void)text_r, (void)length_r;
 	return SPF_E_NOT_SPF;
@@ -207,8 +211,11 @@ static void set_request(SPF_request_t *request)
 
 static int interpret(struct spf_walk *walk, struct str txt)
 {
-	SPF_dns_server_t layer = { .lookup = lookup, .get_spf = get_record, .get_exp = get_explanation,
-		.name = "front", .hook = walk };
+	SPF_dns_server_t layer = { .lookup = lookup,
+		.get_spf = get_record,
+		.get_exp = get_explanation,
+		.name = "front",
+		.hook = walk };
 	SPF_server_t *server = SPF_server_new_dns(&layer, 0);
 	SPF_request_t *request = SPF_request_new(server);
 	SPF_record_t *record = NULL;

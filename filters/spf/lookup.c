@@ -51,7 +51,8 @@ static bool has_client(const struct spf_walk *walk, const struct dns_answer *ans
 	struct ip ip;
 
 	for (size_t i = 0; i < answer->data.n; i++)
-		if (dns_address(answer, i, &ip) == 0 && ip.family == walk->check->values.client.family &&
+		if (dns_address(answer, i, &ip) == 0 &&
+			ip.family == walk->check->values.client.family &&
 			ip_prefix_eq(&ip, &walk->check->values.client, bits))
 			return true;
 	return false;
@@ -90,8 +91,8 @@ static bool to_name(struct str text, struct arena *arena, struct str *name_r)
 }
 
 /* The host names of the client that map back to it (5.5): first ten, errors skipped. */
-static bool validated_names(struct spf_walk *walk, const struct dns_answer *ptr,
-	struct str_list *names_r)
+static bool validated_names(
+	struct spf_walk *walk, const struct dns_answer *ptr, struct str_list *names_r)
 {
 	size_t count = ptr->data.n < LIMIT_SPF_TERMS ? ptr->data.n : LIMIT_SPF_TERMS;
 	bool complete = true;
@@ -102,7 +103,8 @@ static bool validated_names(struct spf_walk *walk, const struct dns_answer *ptr,
 		const struct dns_answer *a = ask(walk, address_type(walk), ptr->data.v[i]);
 		if (!a)
 			complete = false;
-		else if (!dns_answer_is_error(a) && has_client(walk, a, a->type == DNS_AAAA ? 128 : 32))
+		else if (!dns_answer_is_error(a) &&
+			 has_client(walk, a, a->type == DNS_AAAA ? 128 : 32))
 			names_r->v[names_r->n++] = ptr->data.v[i];
 	}
 	return complete;
@@ -126,7 +128,9 @@ static bool find_validated(struct spf_walk *walk, struct str domain, struct str 
 		return true;
 	int best = 0;
 	for (size_t i = 0; i < names.n; i++) {
-		int rank = dns_name_eq(names.v[i], domain) ? 3 : dns_name_under(names.v[i], domain) ? 2 : 1;
+		int rank = dns_name_eq(names.v[i], domain)	? 3
+			   : dns_name_under(names.v[i], domain) ? 2
+								: 1;
 		if (rank > best) {
 			best = rank;
 			*name_r = names.v[i];
@@ -150,8 +154,8 @@ static bool expand(struct spf_walk *walk, const struct spf_asked *asked, struct 
 	return true;
 }
 
-enum spf_answer spf_lookup_target(struct spf_walk *walk, const struct spf_asked *asked,
-	struct str *name_r)
+enum spf_answer spf_lookup_target(
+	struct spf_walk *walk, const struct spf_asked *asked, struct str *name_r)
 {
 	struct str text;
 
@@ -162,7 +166,8 @@ enum spf_answer spf_lookup_target(struct spf_walk *walk, const struct spf_asked 
 	return to_name(text, walk->arena, name_r) ? SPF_MATCH : SPF_NO_MATCH;
 }
 
-static enum spf_answer match_a(struct spf_walk *walk, enum dns_type type, struct str name, unsigned bits)
+static enum spf_answer match_a(
+	struct spf_walk *walk, enum dns_type type, struct str name, unsigned bits)
 {
 	const struct dns_answer *answer;
 	enum spf_answer found = ask_strictly(walk, type, name, &answer);
@@ -183,7 +188,8 @@ static enum spf_answer match_mx(struct spf_walk *walk, struct str name, unsigned
 		return found;
 	/* Not "the first ten", which would depend on the order of the answer. */
 	if (mx->data.n > LIMIT_SPF_TERMS)
-		return spf_lookup_fail(walk, AUTH_PERMERROR, "more than 10 names behind an mx term");
+		return spf_lookup_fail(
+			walk, AUTH_PERMERROR, "more than 10 names behind an mx term");
 	for (size_t i = 0; i < mx->data.n; i++)
 		if (dns_mx(mx, i, &preference, &host) == 0 && host.n)
 			(void)ask_dns(walk->check->call, address_type(walk), host, &prefetched);

@@ -1,5 +1,6 @@
 #include "filters/spf/macro.h"
 
+#include "core/buf.h"
 #include "filters/spf/record.h"
 
 /* i: dots between IPv6's nibbles, so that it can be reversed as a name. */
@@ -22,11 +23,24 @@ static struct str or_unknown(struct str s)
 	return s.n ? s : STR("unknown");
 }
 
+/* s: not by printf, which would end at a NUL. */
+static struct str sender(const struct spf_macro_values *v, struct arena *arena)
+{
+	struct buf b = BUF_INIT;
+
+	buf_str_add(&b, v->local);
+	buf_char(&b, '@');
+	buf_str_add(&b, v->sender_domain);
+	struct str whole = arena_dup(arena, buf_str(&b));
+	buf_free(&b);
+	return whole;
+}
+
 static struct str letter_value(char letter, const struct spf_macro_values *v, struct arena *arena)
 {
 	switch (letter) {
 	case 's':
-		return arena_printf(arena, "%.*s@%.*s", STR_ARG(v->local), STR_ARG(v->sender_domain));
+		return sender(v, arena);
 	case 'l':
 		return v->local;
 	case 'o':
@@ -115,8 +129,8 @@ static void add_macro(struct buf *out, const struct spf_macro *m,
 		buf_str_add(out, value);
 }
 
-struct str spf_macro_expand(struct str text, const struct spf_macro_values *values, bool exp,
-	struct arena *arena)
+struct str spf_macro_expand(
+	struct str text, const struct spf_macro_values *values, bool exp, struct arena *arena)
 {
 	struct buf out = BUF_INIT;
 	struct spf_macro m;

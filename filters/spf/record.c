@@ -229,8 +229,14 @@ static int parse_mechanism(struct str s, struct spf_term *term)
 		const char *name;
 		enum spf_mechanism mechanism;
 	} names[] = {
-		{ "all", SPF_ALL }, { "include", SPF_INCLUDE }, { "a", SPF_A }, { "mx", SPF_MX },
-		{ "ptr", SPF_PTR }, { "ip4", SPF_IP4 }, { "ip6", SPF_IP6 }, { "exists", SPF_EXISTS },
+		{ "all", SPF_ALL },
+		{ "include", SPF_INCLUDE },
+		{ "a", SPF_A },
+		{ "mx", SPF_MX },
+		{ "ptr", SPF_PTR },
+		{ "ip4", SPF_IP4 },
+		{ "ip6", SPF_IP6 },
+		{ "exists", SPF_EXISTS },
 	};
 
 	term->qualifier = '+';
@@ -261,9 +267,9 @@ static int parse_modifier(struct str s, struct spf_record *record)
 	if (n == 0 || n >= s.n || s.p[n] != '=')
 		return 0;
 	struct str name = str_sub(s, 0, n), value = str_skip(s, n + 1);
-	struct str *slot = str_ieq_c(name, "redirect") ? &record->redirect :
-			   str_ieq_c(name, "exp")      ? &record->exp :
-							 NULL;
+	struct str *slot = str_ieq_c(name, "redirect") ? &record->redirect
+			   : str_ieq_c(name, "exp")    ? &record->exp
+						       : NULL;
 	if (!slot)
 		return spf_record_is_macro_string(value, true, false) ? 1 : -1;
 	if (slot->n || !is_domain_spec(value))
@@ -281,8 +287,8 @@ static int parse_term(struct str s, struct arena *arena, struct spf_record *reco
 	if (record->terms.n == *cap) {
 		size_t old = *cap;
 		*cap = old ? old * 2 : 16;
-		record->terms.v = arena_grow(arena, record->terms.v, old, *cap,
-			sizeof(struct spf_term));
+		record->terms.v =
+			arena_grow(arena, record->terms.v, old, *cap, sizeof(struct spf_term));
 	}
 	struct spf_term *term = &record->terms.v[record->terms.n];
 	if (parse_mechanism(s, term) < 0)
@@ -292,8 +298,8 @@ static int parse_term(struct str s, struct arena *arena, struct spf_record *reco
 	return 0;
 }
 
-int spf_record_parse(struct str txt, struct arena *arena, struct spf_record *record_r,
-	struct err *err)
+int spf_record_parse(
+	struct str txt, struct arena *arena, struct spf_record *record_r, struct err *err)
 {
 	struct str rest = str_skip(txt, 6), s;
 	size_t cap = 0;
@@ -303,9 +309,11 @@ int spf_record_parse(struct str txt, struct arena *arena, struct spf_record *rec
 		return err_set(err, "the record is longer than %d octets", LIMIT_SPF_RECORD_BYTES);
 	for (size_t i = 0; i < txt.n; i++)
 		if ((unsigned char)txt.p[i] < 0x20 || (unsigned char)txt.p[i] > 0x7e)
-			return err_set(err, "the record holds an octet that is not printable ASCII");
+			return err_set(
+				err, "the record holds an octet that is not printable ASCII");
 	while (str_cut(&rest, ' ', &s))
 		if (s.n && parse_term(s, arena, record_r, &cap) < 0)
-			return err_set(err, "syntax error at \"%.*s\"", (int)(s.n > 60 ? 60 : s.n), s.p);
+			return err_set(
+				err, "syntax error at \"%.*s\"", (int)(s.n > 60 ? 60 : s.n), s.p);
 	return 0;
 }
