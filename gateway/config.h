@@ -89,6 +89,8 @@ struct config_limits {
 	int64_t data_timeout;	     /* waiting for the next piece of a message */
 	int64_t session_timeout;     /* of a whole session */
 	int64_t evaluate_timeout;    /* a message's look-ups; then an unanswered need is TIMEOUT */
+	int64_t inspector_timeout;   /* one that computes longer without a word is killed */
+	int64_t scanner_timeout;
 	int64_t backend_connect_timeout;
 	int64_t backend_timeout;      /* a backend's reply to a command */
 	int64_t backend_data_timeout; /* a backend's reply after the dot (RFC 5321 4.5.3.2.6) */

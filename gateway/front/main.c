@@ -12,8 +12,6 @@
 
 enum {
 	SWEEP_MS = 1000,
-	INSPECTOR_WALL_MS = 20000, /* for one round: no honest message takes that long */
-	SCANNER_WALL_MS = 120000,
 	RESOLVER_WINDOW = LIMIT_IPC_WINDOW,
 	KEEPER_WINDOW = LIMIT_IPC_WINDOW,
 };
@@ -146,7 +144,7 @@ static int load(struct role_self *self, struct err *err)
 {
 	struct front *front = ARENA_NEW(self->arena, struct front);
 	struct workers_options workers = { .loop = self->loop, .role = ROLE_INSPECTOR,
-		.wall_ms = INSPECTOR_WALL_MS, .kill = kill_worker, .context = front };
+		.wall_ms = self->config->limits.inspector_timeout, .kill = kill_worker, .context = front };
 
 	self->context = front;
 	front->self = self;
@@ -159,7 +157,7 @@ static int load(struct role_self *self, struct err *err)
 		return -1;
 	front->inspectors = workers_new(&workers);
 	workers.role = ROLE_SCANNER;
-	workers.wall_ms = SCANNER_WALL_MS;
+	workers.wall_ms = self->config->limits.scanner_timeout;
 	front->scanners = workers_new(&workers);
 	front->poison = poison_new();
 	front->callouts = callout_cache_new();
