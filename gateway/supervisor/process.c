@@ -8,11 +8,12 @@
 #include "gateway/log.h"
 #include "gateway/supervisor/supervisor.h"
 
-/* A role that dies within this time of its start did not get to work. */
+/* Deaths within this time of the start follow upon each other too closely. */
 #define EARLY_MS     1000
 #define EARLY_DEATHS 3
 #define RETRY_MS     1000
 #define RETRY_MAX_MS 30000
+#define AGAIN_MS     250
 
 bool process_is_alive(const struct process *process)
 {
@@ -248,11 +249,16 @@ struct process *process_spawn(struct supervisor *s, enum role role, int64_t gene
 	return process;
 }
 
-/* At once, but for one that never gets to work: each time twice as long. */
+/*
+ * At once, but for one that dies each time: if it never gets to work, each time twice as
+ * long. One that did work is worth a try soon: mail is waiting for it.
+ */
 static int64_t pause_ms(const struct process *process)
 {
 	if (process->early_deaths < EARLY_DEATHS)
 		return 0;
+	if (process->state != PROCESS_STARTING)
+		return AGAIN_MS;
 	unsigned doublings = process->early_deaths - EARLY_DEATHS;
 	int64_t pause = doublings > 5 ? RETRY_MAX_MS : (int64_t)RETRY_MS << doublings;
 	return pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS;
