@@ -199,8 +199,8 @@ static const struct finding_def *find_def(const struct filter_call *call, const 
 	return def;
 }
 
-static struct str sentence(struct filter_call *call, const char *fallback, const char *fmt,
-	va_list ap)
+static struct str __attribute__((format(printf, 3, 0))) sentence(struct filter_call *call,
+	const char *fallback, const char *fmt, va_list ap)
 {
 	if (!fmt)
 		return str_c(fallback);

@@ -9,7 +9,7 @@
 #include "core/mail/charset.h"
 #include "core/sandbox.h"
 
-static void tell(const char *command, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) tell(const char *command, const char *fmt, va_list ap)
 {
 	fflush(stdout);
 	fprintf(stderr, "gatepost %s: ", command);
