@@ -48,7 +48,7 @@ enum outcome_event {
 	OUTCOME_UNREACHABLE,  /* no backend gave a session in time */
 	OUTCOME_MAIL_LATER,   /* MAIL answered 4xx */
 	OUTCOME_MAIL_REFUSED, /* MAIL answered 5xx */
-	OUTCOME_BLAMED,	      /* a 5xx that is about us, not about the message (530, relaying denied) */
+	OUTCOME_BLAMED,	      /* a 5xx that is about us, not the message (530, relaying denied) */
 	OUTCOME_RCPT_TAKEN,   /* this and the next three from outcome_offered() */
 	OUTCOME_RCPT_LATER,
 	OUTCOME_RCPT_SOME_REFUSED,
@@ -90,8 +90,8 @@ enum outcome_settle { OUTCOME_SETTLE_NOTHING, OUTCOME_SETTLE_COMMIT, OUTCOME_SET
 /* What the log says beside the message's line. */
 enum outcome_note {
 	OUTCOME_NOTE_NONE,
-	OUTCOME_NOTE_ALARM,	/* the mailbox server does not let us relay: somebody must mend that */
-	OUTCOME_NOTE_UNCERTAIN, /* delivery-uncertain: it may have been delivered, and will come again */
+	OUTCOME_NOTE_ALARM,	/* the mailbox server does not let us relay: to be mended */
+	OUTCOME_NOTE_UNCERTAIN, /* delivery-uncertain: it may be there, and will come again */
 	OUTCOME_NOTE_DUPLICATE, /* delivery-repeated: some have it and will get it again */
 };
 
@@ -125,7 +125,7 @@ struct outcome_row {
 
 struct outcome {
 	enum outcome_state state;
-	unsigned pending; /* entries written or being written as pending: bits 1 << enum outcome_entry */
+	unsigned pending; /* entries written, or being written: bits 1 << enum outcome_entry */
 };
 #define OUTCOME_INIT { OUTCOME_JUDGED, 0 }
 
@@ -148,7 +148,8 @@ enum outcome_event outcome_judge(const enum action *actions, size_t n, enum outc
  * are refused for good, their fate becomes LATE.
  */
 enum outcome_event outcome_offered(const int *codes, size_t n, enum outcome_fate *fates);
-/* The same for the replies after the dot: one per recipient (LMTP; SMTP: the one for all). Some refused: REFUSED. */
+/* The same for the replies after the dot: one per recipient (LMTP; SMTP: the one for all). When
+ * some are refused for good, their fate becomes REFUSED. */
 enum outcome_event outcome_sent(const int *codes, size_t n, enum outcome_fate *fates);
 
 /*

@@ -56,7 +56,8 @@ static struct slot *slot_of(struct callout_cache *cache, const struct config_dom
 	size_t at = str_rchr(address, '@');
 	uint64_t local = hash_sip(cache->secret, str_sub(address, 0, at));
 
-	/* The domain is the section's own name, so its case does not matter; the local part's may. */
+	/* The domain is the section's own name, so its case does not matter; the local part's
+	 * may. */
 	*key_r = local ^ (hash_sip(cache->secret, str_c(domain->name)) << 1);
 	if (!*key_r)
 		*key_r = 1;
@@ -66,7 +67,8 @@ static struct slot *slot_of(struct callout_cache *cache, const struct config_dom
 static bool recall(struct callout *c, struct candidate *candidate)
 {
 	uint64_t key;
-	struct slot *slot = slot_of(c->front->callouts, candidate->domain, candidate->address, &key);
+	struct slot *slot = slot_of(c->front->callouts, candidate->domain, candidate->address,
+		&key);
 
 	if (slot->key != key || loop_now_ms(c->front->loop) >= slot->until_ms)
 		return false;

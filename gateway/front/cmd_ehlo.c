@@ -12,7 +12,8 @@ static void offer(struct session *s, struct buf *text)
 
 	buf_printf(text, "%s", s->front->config->hostname);
 	buf_c(text, "\nPIPELINING");
-	buf_printf(text, "\nSIZE %llu", (unsigned long long)upstream_size_limit(s->front->upstream));
+	buf_printf(text, "\nSIZE %llu",
+		(unsigned long long)upstream_size_limit(s->front->upstream));
 	if (offers & CLIENT_8BITMIME)
 		buf_c(text, "\n8BITMIME");
 	if (s->listener->tls && !s->facts.tls)

@@ -28,7 +28,8 @@ static void on_judged(void *context, enum judgement_end end, struct verdict *ver
 
 	t->judgement = NULL;
 	if (end != JUDGEMENT_VERDICT)
-		answer_parse(&answer, t->arena, STR("451 4.3.0 Cannot be judged now, try again later"), "");
+		answer_parse(&answer, t->arena,
+			STR("451 4.3.0 Cannot be judged now, try again later"), "");
 	else if (verdict->action >= ACTION_REJECT)
 		answer_parse(&answer, t->arena, verdict->reply, verdict->action == ACTION_REJECT ?
 			"550 5.7.1 Refused" : "451 4.7.1 Try again later");

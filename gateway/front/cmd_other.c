@@ -22,7 +22,7 @@ void cmd_other(struct session *s, const struct command *cmd)
 		session_line(s, "502 5.5.1 Lists are not shown");
 		break;
 	case COMMAND_HELP:
-		session_line(s, "214 2.0.0 This is a mail gateway; RFC 5321 says what it understands");
+		session_line(s, "214 2.0.0 A mail gateway; RFC 5321 says what it understands");
 		break;
 	case COMMAND_HTTP:
 		session_dismiss(s, "554 5.5.0 This is SMTP");

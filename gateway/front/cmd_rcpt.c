@@ -76,7 +76,8 @@ void cmd_rcpt(struct session *s, const struct command *cmd)
 	} else {
 		/* RFC 5321 4.5.1: <postmaster> alone is whoever runs this. */
 		candidate->domain = &config->domains[0];
-		candidate->address = arena_printf(t->arena, "postmaster@%s", config->domains[0].name);
+		candidate->address = arena_printf(t->arena, "postmaster@%s",
+			candidate->domain->name);
 	}
 	refusal = check(s, candidate->domain);
 	if (refusal)

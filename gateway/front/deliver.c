@@ -129,7 +129,8 @@ static struct str reason_for(const struct delivery *d, enum outcome_entry entry)
 			continue;
 		if (entry == OUTCOME_ENTRY_VERDICT)
 			return r && r->reason.n ? r->reason : d->t->verdict->reason;
-		return arena_printf(d->t->arena, "the mailbox server refused this recipient: %d %s %.*s",
+		return arena_printf(d->t->arena,
+			"the mailbox server refused this recipient: %d %s %.*s",
 			d->answers[i].code, d->answers[i].enhanced, STR_ARG(d->answers[i].text));
 	}
 	return STR("");
@@ -307,7 +308,8 @@ static void note(const struct delivery *d, enum outcome_note note)
 	log_str(line, "from", t->facts.mail_from);
 	log_c(line, "backend", d->result.backend);
 	log_c(line, "text", note == OUTCOME_NOTE_UNCERTAIN ?
-		"the mailbox server did not answer the end of the message: it may have it, and the sender tries again" :
+		"the mailbox server did not answer the end of the message: it may have it, and "
+		"the sender tries again" :
 		"some recipients have it, others could not be served, and the sender tries again");
 	log_end(line);
 }
@@ -362,13 +364,15 @@ static void say(struct delivery *d, enum outcome_reply reply, struct answer *ans
 		own_words(answer, 451, "4.3.0", "Cannot be kept now, try again later");
 		return;
 	case OUTCOME_REPLY_UNREACHABLE:
-		own_words(answer, 451, "4.4.1", "The mailbox server cannot be reached, try again later");
+		own_words(answer, 451, "4.4.1",
+			"The mailbox server cannot be reached, try again later");
 		return;
 	case OUTCOME_REPLY_LOST:
 		own_words(answer, 451, "4.4.2", "The mailbox server broke off, try again later");
 		return;
 	case OUTCOME_REPLY_LATER:
-		own_words(answer, 451, "4.3.0", "Not all recipients can be served now, try again later");
+		own_words(answer, 451, "4.3.0",
+			"Not all recipients can be served now, try again later");
 		return;
 	}
 	assert(!"an end has a reply");

@@ -59,7 +59,8 @@ static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 	case ROLE_RESOLVER:
 		/* The one before is answered as gone, even if we have not heard of its end yet. */
 		channel_free(&front->resolver);
-		front->resolver = channel_new(front->loop, fd, RESOLVER_WINDOW, &resolver_ops, front);
+		front->resolver = channel_new(front->loop, fd, RESOLVER_WINDOW, &resolver_ops,
+			front);
 		channel_refuse_fds(front->resolver);
 		break;
 	case ROLE_KEEPER:

@@ -89,7 +89,8 @@ static void finish_by_codes(struct releases *r, bool content)
 		finish(r, KEEP_IO_ERROR, relayed(r));
 	else if (event == OUTCOME_CONTENT_SOME_REFUSED || event == OUTCOME_CONTENT_SOME_LATER)
 		/* Not again for those who have it: a person sees what is left to do. */
-		finish(r, KEEP_REFUSED, STR("some recipients have it, the mailbox server refused others"));
+		finish(r, KEEP_REFUSED,
+			STR("some recipients have it, the mailbox server refused others"));
 	else
 		finish(r, KEEP_REFUSED, relayed(r));
 }
@@ -102,7 +103,8 @@ static void on_sent(void *context, enum outcome_event event)
 		finish_by_codes(r, true);
 	else if (event == OUTCOME_LOST_AFTER_DOT)
 		/* It may be there: a second copy is worse here than a person who looks. */
-		finish(r, KEEP_REFUSED, STR("delivery-uncertain: the mailbox server did not answer the end of the message"));
+		finish(r, KEEP_REFUSED, STR("delivery-uncertain: the mailbox server did not answer "
+					    "the end of the message"));
 	else
 		finish(r, KEEP_IO_ERROR, STR("the mailbox server broke off"));
 }

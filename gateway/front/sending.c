@@ -171,8 +171,8 @@ static void on_client(void *context, struct client *client, const char *why)
 
 static void borrow(struct sending *s, bool fresh)
 {
-	struct upstream_order order = { .domain = s->order.domain, .urgent = s->order.urgent, .fresh = fresh,
-		.wait_ms = s->order.wait_ms, .done = on_client, .context = s };
+	struct upstream_order order = { .domain = s->order.domain, .urgent = s->order.urgent,
+		.fresh = fresh, .wait_ms = s->order.wait_ms, .done = on_client, .context = s };
 
 	s->step = BORROWING;
 	s->loan = upstream_borrow(s->front->upstream, &order);

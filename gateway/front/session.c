@@ -355,7 +355,7 @@ static void read_command(struct session *s, struct str *in)
 	bool is_rcpt = step == LINES_LINE && str_istarts(line, "RCPT");
 
 	if (cmd_rcpt_is_pending(s) && !is_rcpt) {
-		/* The batch ends here. Its answers come first; the line is read again behind them. */
+		/* The batch ends here. Its answers come first; the line is read again. */
 		*in = before;
 		s->lines = lines;
 		cmd_rcpt_decide(s);

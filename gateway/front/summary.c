@@ -62,7 +62,8 @@ static void log_times(struct log_line *line, const struct transaction *t)
 	if (t->judged_ms) {
 		log_int(line, "judge_ms", t->judged_ms - t->received_ms);
 		log_int(line, "wait_ms", t->facts.waited_ms);
-		log_int(line, "deliver_ms", (t->delivered_ms ? t->delivered_ms : now) - t->judged_ms);
+		log_int(line, "deliver_ms",
+			(t->delivered_ms ? t->delivered_ms : now) - t->judged_ms);
 	}
 }
 

@@ -150,10 +150,12 @@ static void connect_one(struct backend *b)
 	struct client_options options = {
 		.protocol = b->config->kind == BACKEND_SMTP ? CLIENT_SMTP : CLIENT_LMTP,
 		.hostname = front->config->hostname,
-		.name = b->config->host[0] && b->config->ip.family == IP_NONE ? b->config->host : NULL,
+		.name = b->config->host[0] && b->config->ip.family == IP_NONE ? b->config->host :
+										NULL,
 		.timeouts = { .connect = limits->backend_connect_timeout,
 			.greeting = limits->backend_timeout, .command = limits->backend_timeout,
-			.data_start = limits->backend_timeout, .data_block = limits->backend_timeout,
+			.data_start = limits->backend_timeout,
+			.data_block = limits->backend_timeout,
 			.data_end = limits->backend_data_timeout } };
 	struct upsession *session;
 	struct err err = { "" };
@@ -402,8 +404,11 @@ uint64_t upstream_size_limit(const struct upstream *u)
 		uint64_t theirs = u->backends[i].known ? u->backends[i].size_limit : 0;
 
 		/* They count our header lines too. */
-		if (theirs > 2 * LIMIT_ADDED_HEADER_BYTES && theirs - LIMIT_ADDED_HEADER_BYTES < limit)
-			limit = theirs - LIMIT_ADDED_HEADER_BYTES;
+		if (theirs <= 2 * LIMIT_ADDED_HEADER_BYTES)
+			continue;
+		theirs -= LIMIT_ADDED_HEADER_BYTES;
+		if (theirs < limit)
+			limit = theirs;
 	}
 	return limit;
 }
@@ -447,7 +452,7 @@ struct upstream *upstream_new(struct front *front, struct err *err)
 	const struct tls_client_options strict = { .verify = TLS_VERIFY_NAME, .security_level = 2 };
 	const struct config *config = front->config;
 	struct upstream *u = calloc(1, sizeof(*u));
-	int64_t share;
+	int64_t total, share;
 
 	if (!u)
 		abort();
@@ -462,8 +467,9 @@ struct upstream *upstream_new(struct front *front, struct err *err)
 		return NULL;
 	}
 	/* The limit is for all fronts together; each has its share of it. */
-	share = config->limits.backend_connections / config->fronts;
-	if (front->self->index % config->fronts < config->limits.backend_connections % config->fronts)
+	total = config->limits.backend_connections;
+	share = total / config->fronts;
+	if (front->self->index % config->fronts < total % config->fronts)
 		share++;
 	u->limit = share > 0 ? (unsigned)share : 1;
 	return u;

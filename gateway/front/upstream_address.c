@@ -1,4 +1,4 @@
-/* Where a backend is: an address, a socket in the file system, or a name that the resolver knows. */
+/* Where a backend is: an address, a socket in the file system, or a name that DNS knows. */
 #include <sys/un.h>
 
 #include "core/limits.h"

@@ -12,6 +12,9 @@
 
 #define MAIL "MAIL FROM:<bob@example.org>\r\n"
 #define RCPT "RCPT TO:<alice@example.net>\r\n"
+#define EHLO "1", "EHLO x\r\n"
+#define TO(name) "RCPT TO:<" name "@example.net>\r\n"
+#define DATA "DATA\r\n"
 #define TEXT "From: bob@example.org\r\n\r\nHello.\r\n..dot\r\n.\r\n"
 #define STEPS 24
 
@@ -24,121 +27,179 @@ struct dialogue {
 };
 
 static const struct dialogue dialogues[] = {
-	{ "a message", .steps = { "1", "EHLO x\r\n", "1", MAIL, "1", RCPT, "1", "DATA\r\n", "1", TEXT, "1", "QUIT\r\n" },
+	{ "a message",
+		.steps = { EHLO, "1", MAIL, "1", RCPT, "1", DATA, "1", TEXT, "1", "QUIT\r\n" },
 		.codes = "220 250 250 250 354 250 221", .delivered = 1 },
-	{ "all pipelined", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "2", TEXT "QUIT\r\n" },
+	{ "all pipelined",
+		.steps = { EHLO, "3", MAIL RCPT DATA, "2", TEXT "QUIT\r\n" },
 		.codes = "220 250 250 250 354 250 221", .delivered = 1 },
-	{ "octet by octet", .steps = { "0", "E", "0", "HLO x\r", "1", "\n", "1", MAIL, "1", RCPT, "1", "DATA\r\n",
+	{ "octet by octet",
+		.steps = { "0", "E", "0", "HLO x\r", "1", "\n", "1", MAIL, "1", RCPT, "1", DATA,
 			"0", "a: b\r\n\r\n.", "0", ".\r\n", "0", ".\r", "1", "\n" },
 		.codes = "220 250 250 250 354 250", .delivered = 1 },
-	{ "two messages", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", TEXT, "3", MAIL RCPT "DATA\r\n",
+	{ "two messages",
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT, "3", MAIL RCPT DATA,
 			"1", TEXT },
 		.codes = "220 250 250 250 354 250 250 250 354 250", .delivered = 2 },
-	{ "several recipients in one batch", .steps = { "1", "EHLO x\r\n", "5",
-			MAIL RCPT "RCPT TO:<nobody@example.net>\r\nRCPT TO:<later@example.net>\r\n"
-			"RCPT TO:<a@example.org>\r\n", "2", "DATA\r\n" TEXT },
+	{ "several recipients in one batch",
+		.steps = { EHLO, "5",
+			MAIL RCPT TO("nobody") TO("later")
+			"RCPT TO:<a@example.org>\r\n", "2", DATA TEXT },
 		.codes = "220 250 250 250 550 450 550 554 EOF" },
-	{ "another policy goes separately", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "RCPT TO:<a@example.com>\r\n" },
+	{ "another policy goes separately",
+		.steps = { EHLO, "3", MAIL RCPT "RCPT TO:<a@example.com>\r\n" },
 		.codes = "220 250 250 250 452" },
-	{ "a recipient twice is one", .steps = { "1", "EHLO x\r\n", "4", MAIL RCPT RCPT "DATA\r\n", "1", TEXT },
+	{ "a recipient twice is one",
+		.steps = { EHLO, "4", MAIL RCPT RCPT DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 250", .delivered = 1 },
 
 	/* Order of commands. */
-	{ "no EHLO", .steps = { "1", MAIL }, .codes = "220 503" },
-	{ "no MAIL", .steps = { "1", "EHLO x\r\n", "1", RCPT, "1", "DATA\r\n" }, .codes = "220 250 503 503" },
-	{ "no RCPT", .steps = { "1", "EHLO x\r\n", "2", MAIL "DATA\r\n" }, .codes = "220 250 250 503" },
-	{ "no valid RCPT", .steps = { "1", "EHLO x\r\n", "3", MAIL "RCPT TO:<nobody@example.net>\r\nDATA\r\n" },
+	{ "no EHLO",
+		.steps = { "1", MAIL },
+		.codes = "220 503" },
+	{ "no MAIL",
+		.steps = { EHLO, "1", RCPT, "1", DATA },
+		.codes = "220 250 503 503" },
+	{ "no RCPT",
+		.steps = { EHLO, "2", MAIL DATA },
+		.codes = "220 250 250 503" },
+	{ "no valid RCPT",
+		.steps = { EHLO, "3", MAIL TO("nobody") DATA },
 		.codes = "220 250 250 550 554" },
-	{ "MAIL in MAIL", .steps = { "1", "EHLO x\r\n", "2", MAIL MAIL }, .codes = "220 250 250 503" },
-	{ "RSET ends it", .steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RSET\r\nDATA\r\n" },
+	{ "MAIL in MAIL",
+		.steps = { EHLO, "2", MAIL MAIL },
+		.codes = "220 250 250 503" },
+	{ "RSET ends it",
+		.steps = { EHLO, "4", MAIL RCPT "RSET\r\nDATA\r\n" },
 		.codes = "220 250 250 250 250 503" },
-	{ "EHLO ends it", .steps = { "1", "EHLO x\r\n", "2", MAIL RCPT, "1", "EHLO y\r\n", "1", "DATA\r\n" },
+	{ "EHLO ends it",
+		.steps = { EHLO, "2", MAIL RCPT, "1", "EHLO y\r\n", "1", DATA },
 		.codes = "220 250 250 250 250 503" },
-	{ "a refused message ends it", .steps = { "1", "EHLO x\r\n", "3", MAIL "RCPT TO:<refused@example.net>\r\nDATA\r\n",
-			"1", TEXT, "1", RCPT, "1", "DATA\r\n" },
+	{ "a refused message ends it",
+		.steps = { EHLO, "3", MAIL TO("refused") DATA,
+			"1", TEXT, "1", RCPT, "1", DATA },
 		.codes = "220 250 250 250 354 550 503 503" },
-	{ "DATA is the last of its group", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\nNOOP\r\n" },
+	{ "DATA is the last of its group",
+		.steps = { EHLO, "3", MAIL RCPT "DATA\r\nNOOP\r\n" },
 		.codes = "220 250 250 250 554 EOF" },
-	{ "HELO has no groups", .steps = { "1", "HELO x\r\n", "1", MAIL RCPT }, .codes = "220 250 554 EOF" },
-	{ "STARTTLS is not offered", .steps = { "1", "EHLO x\r\n", "1", "STARTTLS\r\n" }, .codes = "220 250 502" },
-	{ "what is not done", .steps = { "1", "EHLO x\r\n", "5", "VRFY a\r\nEXPN a\r\nHELP\r\nNOOP\r\nFOO\r\n" },
+	{ "HELO has no groups",
+		.steps = { "1", "HELO x\r\n", "1", MAIL RCPT },
+		.codes = "220 250 554 EOF" },
+	{ "STARTTLS is not offered",
+		.steps = { EHLO, "1", "STARTTLS\r\n" },
+		.codes = "220 250 502" },
+	{ "what is not done",
+		.steps = { EHLO, "5", "VRFY a\r\nEXPN a\r\nHELP\r\nNOOP\r\nFOO\r\n" },
 		.codes = "220 250 252 502 214 250 500" },
-	{ "too large by its own word", .steps = { "1", "EHLO x\r\n", "1", "MAIL FROM:<a@b.org> SIZE=200000\r\n" },
+	{ "too large by its own word",
+		.steps = { EHLO, "1", "MAIL FROM:<a@b.org> SIZE=200000\r\n" },
 		.codes = "220 250 552" },
-	{ "a browser", .steps = { "1", "GET / HTTP/1.1\r\n" }, .codes = "220 554 EOF" },
+	{ "a browser",
+		.steps = { "1", "GET / HTTP/1.1\r\n" },
+		.codes = "220 554 EOF" },
 
 	/* BDAT (RFC 3030). */
-	{ "chunks", .steps = { "1", "EHLO x\r\n", "2", MAIL RCPT, "1", "BDAT 6\r\na: b\r\n", "1", "BDAT 9 LAST\r\n\r\n.\r\nab\r\n" },
+	{ "chunks",
+		.steps = { EHLO, "2", MAIL RCPT, "1", "BDAT 6\r\na: b\r\n", "1",
+			"BDAT 9 LAST\r\n\r\n.\r\nab\r\n" },
 		.codes = "220 250 250 250 250 250", .delivered = 1 },
-	{ "chunks in one go", .steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "BDAT 6\r\na: b\r\nBDAT 7 LAST\r\n\r\nabc\r\n" },
+	{ "chunks in one go",
+		.steps = { EHLO, "4", MAIL RCPT "BDAT 6\r\na: b\r\nBDAT 7 LAST\r\n\r\nabc\r\n" },
 		.codes = "220 250 250 250 250 250", .delivered = 1 },
-	{ "a chunk for nobody is thrown away", .steps = { "1", "EHLO x\r\n", "2", "BDAT 6\r\nQUIT\r\nNOOP\r\n" },
+	{ "a chunk for nobody is thrown away",
+		.steps = { EHLO, "2", "BDAT 6\r\nQUIT\r\nNOOP\r\n" },
 		.codes = "220 250 503 250" },
-	{ "a bare CR in a chunk", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "BDAT 4\r\na\rbc" },
+	{ "a bare CR in a chunk",
+		.steps = { EHLO, "3", MAIL RCPT "BDAT 4\r\na\rbc" },
 		.codes = "220 250 250 250 550 EOF" },
-	{ "RSET between chunks", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "BDAT 6\r\na: b\r\n", "2", "RSET\r\nBDAT 2 LAST\r\n\r\n" },
+	{ "RSET between chunks",
+		.steps = { EHLO, "3", MAIL RCPT "BDAT 6\r\na: b\r\n", "2",
+			"RSET\r\nBDAT 2 LAST\r\n\r\n" },
 		.codes = "220 250 250 250 250 250 503" },
-	{ "DATA after BDAT", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "BDAT 6\r\na: b\r\n", "1", "DATA\r\n" },
+	{ "DATA after BDAT",
+		.steps = { EHLO, "3", MAIL RCPT "BDAT 6\r\na: b\r\n", "1", DATA },
 		.codes = "220 250 250 250 250 503" },
-	{ "a chunk of a gigantic size", .steps = { "1", "EHLO x\r\n", "1", "BDAT 99999999999\r\n" },
+	{ "a chunk of a gigantic size",
+		.steps = { EHLO, "1", "BDAT 99999999999\r\n" },
 		.codes = "220 250 552 EOF" },
-	{ "a chunk of a size beyond all", .steps = { "1", "EHLO x\r\n", "1", "BDAT 18446744073709551615\r\n" },
+	{ "a chunk of a size beyond all",
+		.steps = { EHLO, "1", "BDAT 18446744073709551615\r\n" },
 		.codes = "220 250 501 EOF" },
-	{ "a chunk of no size", .steps = { "1", "EHLO x\r\n", "1", "BDAT -1\r\n" }, .codes = "220 250 501 EOF" },
+	{ "a chunk of no size",
+		.steps = { EHLO, "1", "BDAT -1\r\n" },
+		.codes = "220 250 501 EOF" },
 
 	/* What ends DATA, and what does not. */
-	{ "a bare LF before the dot", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", "a: b\r\n\r\nc\n.\r\nMAIL" },
+	{ "a bare LF before the dot",
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", "a: b\r\n\r\nc\n.\r\nMAIL" },
 		.codes = "220 250 250 250 354 550 EOF" },
-	{ "a bare CR", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", "a: b\r\n\r\nc\rd\r\n.\r\n" },
+	{ "a bare CR",
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", "a: b\r\n\r\nc\rd\r\n.\r\n" },
 		.codes = "220 250 250 250 354 550 EOF" },
 
 	/* Every row of the outcome table that a sender can tell. */
-	{ "held", .steps = { "1", "EHLO x\r\n", "3", MAIL "RCPT TO:<held@example.net>\r\nDATA\r\n", "1", TEXT },
+	{ "held",
+		.steps = { EHLO, "3", MAIL TO("held") DATA, "1", TEXT },
 		.codes = "220 250 250 250 354 250", .held = 1 },
-	{ "one held, one forwarded", .steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RCPT TO:<held@example.net>\r\nDATA\r\n", "1", TEXT },
+	{ "one held, one forwarded",
+		.steps = { EHLO, "4", MAIL RCPT TO("held") DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 250", .delivered = 1, .held = 1 },
-	{ "one refused, one forwarded", .steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RCPT TO:<refused@example.net>\r\nDATA\r\n", "1", TEXT },
+	{ "one refused, one forwarded",
+		.steps = { EHLO, "4", MAIL RCPT TO("refused") DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 250", .delivered = 1, .held = 1 },
-	{ "one must wait", .steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RCPT TO:<wait@example.net>\r\nDATA\r\n", "1", TEXT },
+	{ "one must wait",
+		.steps = { EHLO, "4", MAIL RCPT TO("wait") DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 451" },
 	{ "no room in the quarantine", .play = { .store = KEEP_NO_SPACE },
-		.steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RCPT TO:<held@example.net>\r\nDATA\r\n", "1", TEXT },
+		.steps = { EHLO, "4", MAIL RCPT TO("held") DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 452" },
 	{ "no keeper", .play = { .no_keeper = true },
-		.steps = { "1", "EHLO x\r\n", "3", MAIL "RCPT TO:<held@example.net>\r\nDATA\r\n", "1", TEXT },
+		.steps = { EHLO, "3", MAIL TO("held") DATA, "1", TEXT },
 		.codes = "220 250 250 250 354 451" },
 	{ "the mailbox server refuses the content", .play = { .after_dot = "552 5.2.2 Full" },
-		.steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RCPT TO:<held@example.net>\r\nDATA\r\n", "1", TEXT },
+		.steps = { EHLO, "4", MAIL RCPT TO("held") DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 552" },
 	{ "the mailbox server wants it later", .play = { .after_dot = "452 4.2.2 Full" },
-		.steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", TEXT }, .codes = "220 250 250 250 354 452" },
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT },
+		.codes = "220 250 250 250 354 452" },
 	{ "the mailbox server goes away", .play = { .after_dot = "421 4.3.2 Bye" },
-		.steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", TEXT }, .codes = "220 250 250 250 354 451" },
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT },
+		.codes = "220 250 250 250 354 451" },
 	{ "the mailbox server hangs up after our dot", .play = { .after_dot = "" },
-		.steps = { "1", "EHLO x\r\n", "4", MAIL RCPT "RCPT TO:<held@example.net>\r\nDATA\r\n", "1", TEXT },
+		.steps = { EHLO, "4", MAIL RCPT TO("held") DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 451" },
-	{ "the mailbox server does not let us relay", .play = { .after_dot = "554 5.7.1 Relay access denied" },
-		.steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", TEXT }, .codes = "220 250 250 250 354 451" },
-	{ "no mailbox server", .play = { .no_backend = true }, .steps = { "1", "EHLO x\r\n", "2", MAIL RCPT },
+	{ "the mailbox server does not let us relay",
+		.play = { .after_dot = "554 5.7.1 Relay access denied" },
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT },
+		.codes = "220 250 250 250 354 451" },
+	{ "no mailbox server",
+		.play = { .no_backend = true },
+		.steps = { EHLO, "2", MAIL RCPT },
 		.codes = "220 250 250 451" },
 
 	/* Inspectors die. */
-	{ "once: tried again", .play = { .inspector_dies = 1 }, .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", TEXT },
+	{ "once: tried again",
+		.play = { .inspector_dies = 1 },
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT },
 		.codes = "220 250 250 250 354 250", .delivered = 1 },
 	{ "twice: held as what it is", .play = { .inspector_dies = 2 },
-		.steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "1", TEXT, "3", MAIL RCPT "DATA\r\n", "1", TEXT },
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT, "3", MAIL RCPT DATA, "1", TEXT },
 		.codes = "220 250 250 250 354 250 250 250 354 250", .held = 2 },
 
 	/* Stages before the message. */
 	{ "refused at RCPT", .play = { .stages = STAGE_ALL },
-		.steps = { "1", "EHLO x\r\n", "4", MAIL "RCPT TO:<refused@example.net>\r\nRCPT TO:<wait@example.net>\r\n" RCPT },
+		.steps = { EHLO, "4", MAIL TO("refused") TO("wait") RCPT },
 		.codes = "220 250 250 550 451 250" },
 
 	/* The client goes away at any place; nothing is left behind. */
-	{ "gone after RCPT", .steps = { "1", "EHLO x\r\n", "0", MAIL RCPT, "-" }, .codes = "220 250" },
-	{ "gone in DATA", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "0", "a: b\r\n", "-" },
+	{ "gone after RCPT",
+		.steps = { EHLO, "0", MAIL RCPT, "-" },
+		.codes = "220 250" },
+	{ "gone in DATA",
+		.steps = { EHLO, "3", MAIL RCPT DATA, "0", "a: b\r\n", "-" },
 		.codes = "220 250 250 250 354" },
-	{ "gone before the reply", .steps = { "1", "EHLO x\r\n", "3", MAIL RCPT "DATA\r\n", "0", TEXT, "-" },
+	{ "gone before the reply",
+		.steps = { EHLO, "3", MAIL RCPT DATA, "0", TEXT, "-" },
 		.codes = "220 250 250 250 354" },
 };
 
@@ -158,8 +219,10 @@ static void test_dialogues(void **unused)
 		}
 		codes = world_talk(w, steps);
 		if (strcmp(codes, d->codes) != 0)
-			fail_msg("%s: %s, not %s\n%s", d->name, codes, d->codes, world_transcript(w));
-		if (world_delivered(w) != d->delivered || world_held(w) != d->held || world_pending(w))
+			fail_msg("%s: %s, not %s\n%s", d->name, codes, d->codes,
+				world_transcript(w));
+		if (world_delivered(w) != d->delivered || world_held(w) != d->held ||
+			world_pending(w))
 			fail_msg("%s: %zu delivered, %zu held, %zu pending", d->name,
 				world_delivered(w), world_held(w), world_pending(w));
 		/* All that was taken was given back. */
@@ -181,7 +244,8 @@ static void test_content(void **unused)
 	assert_string_equal(world_talk(w, steps), "220 250 250 250 354 250");
 	assert_int_equal(world_delivered(w), 1);
 	message = world_message(w, 0);
-	assert_true(str_starts(message, "X-Test: 1\r\nReceived: from x (unknown [192.0.2.1]) by mx.example.net"));
+	assert_true(str_starts(message, "X-Test: 1\r\nReceived: from x (unknown [192.0.2.1]) by "
+					"mx.example.net"));
 	body = str_find(message, STR("From: a@example.org\r\n"));
 	assert_true(str_eq(str_skip(message, body),
 		STR("From: a@example.org\r\n\r\n.one\r\n..two\r\nthree\r\nfour\r\n")));
@@ -220,8 +284,9 @@ static void test_too_large(void **unused)
 /* Nothing of a message, cut at any octet into two writes, may be read another way. */
 static void test_splits(void **unused)
 {
-	static const char all[] = "EHLO x\r\n" MAIL RCPT "BDAT 6\r\na: b\r\nBDAT 7 LAST\r\n\r\n.ab\r\n" MAIL RCPT
-		"BDAT 5\r\nQUIT\n" "RSET\r\nNOOP\r\n";
+	static const char all[] = "EHLO x\r\n" MAIL RCPT
+		"BDAT 6\r\na: b\r\nBDAT 7 LAST\r\n\r\n.ab\r\n" MAIL RCPT
+		"BDAT 5\r\nQUIT\nRSET\r\nNOOP\r\n";
 	struct play play = { 0 };
 	struct world *w = world_new(&play);
 	struct buf head = BUF_INIT;
@@ -235,7 +300,8 @@ static void test_splits(void **unused)
 		buf_char(&head, '\0');
 		steps[3] = head.p;
 		/* Replies to the first half may come with it or behind it: the sum is the same. */
-		assert_string_equal(world_talk(w, steps), "220 250 250 250 250 250 250 250 250 250 250");
+		assert_string_equal(world_talk(w, steps),
+			"220 250 250 250 250 250 250 250 250 250 250");
 		if (before < 60)
 			assert_int_equal(world_delivered(w), before + 1);
 	}
