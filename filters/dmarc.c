@@ -328,7 +328,8 @@ const struct filter filter_dmarc = {
 	.findings = dmarc_findings,
 	.options = dmarc_options,
 	.conf_size = sizeof(struct dmarc_conf),
-	.default_timeout = "20s",
+	/* More than SPF and DKIM may wait: a sender whose own DNS is slow gains nothing by it. */
+	.default_timeout = "40s",
 	.authenticates = true,
 	.start = dmarc_start,
 	.run = dmarc_run,

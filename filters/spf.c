@@ -2,7 +2,11 @@
  * spf: is the client allowed to send for the domain of MAIL FROM, and of HELO
  * (RFC 7208)? Both identities are checked; for the null sender they are one (2.4).
  */
+#include "core/limits.h"
 #include "filters/spf/check.h"
+
+/* HELO is asked about beside MAIL FROM only while this few questions are asked: nothing hangs on it. */
+#define HELO_QUESTIONS 8
 
 struct spf_conf {
 	bool explanation;
@@ -72,7 +76,7 @@ static struct auth_spf *new_slot(struct filter_call *call, const char *scope, st
 
 /* Of MAIL FROM, or of HELO alone. 1, or 0 while answers are missing. */
 static int check_identity(struct filter_call *call, const struct spf_macro_values *values,
-	struct auth_spf *slot, struct str *reason_r)
+	size_t share, struct auth_spf *slot, struct str *reason_r)
 {
 	const struct spf_conf *conf = call->conf;
 	struct spf_check check = {
@@ -80,6 +84,7 @@ static int check_identity(struct filter_call *call, const struct spf_macro_value
 		.values = *values,
 		.domain = slot->domain,
 		.explain = conf->explanation,
+		.share = share,
 	};
 
 	if (values->client.family != IP_NONE && !spf_check_run(&check))
@@ -140,9 +145,10 @@ static enum step spf_run(struct filter_call *call)
 	call->auth->spf =
 		null_sender ? call->auth->spf_helo : new_slot(call, "mfrom", values.sender_domain);
 
-	int known = check_identity(call, &helo_values, call->auth->spf_helo, &helo_reason);
-	reason = helo_reason;
-	if (!null_sender && !check_identity(call, &values, call->auth->spf, &reason))
+	int known = check_identity(call, null_sender ? &helo_values : &values,
+		LIMIT_SPF_DNS_QUESTIONS, call->auth->spf, &reason);
+	if (!null_sender && !check_identity(call, &helo_values, HELO_QUESTIONS,
+				    call->auth->spf_helo, &helo_reason))
 		known = 0;
 	if (!known)
 		return STEP_WAIT;

@@ -272,7 +272,8 @@ int spf_check_run(struct spf_check *check)
 		return 0;
 	if (walk.error != AUTH_NONE)
 		check->result = walk.error;
-	if (check->result == AUTH_FAIL && check->explain)
-		return spf_lookup_explanation(&walk, &check->explanation);
+	if (check->result == AUTH_FAIL && check->explain &&
+		!spf_lookup_explanation(&walk, &check->explanation))
+		return !walk.pending; /* no answer will come if the share of questions is used up */
 	return 1;
 }

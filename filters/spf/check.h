@@ -13,7 +13,7 @@
  * and with all answers there it runs to its end. Targets are asked for as soon as
  * a record is read, so the number of rounds is the depth of includes.
  *
- *	struct spf_check c = { .call = call, .values = { ... }, .domain = domain };
+ *	struct spf_check c = { .call = call, .values = { ... }, .domain = domain, .share = 22 };
  *	if (!spf_check_run(&c))
  *		return STEP_WAIT;
  *	use(c.result);
@@ -29,6 +29,7 @@ struct spf_check {
 	struct spf_macro_values values; /* `domain` and `validated` are filled in here */
 	struct str domain;		/* whose record is looked up first */
 	bool explain;			/* also fetch what exp= says, on fail */
+	size_t share;			/* of questions, over all that the call asks; past it temperror */
 	/* Out: */
 	int result;		/* enum auth_result */
 	struct str reason;	/* why an error is one; our own words */

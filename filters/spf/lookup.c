@@ -14,15 +14,40 @@ enum spf_answer spf_lookup_fail(struct spf_walk *walk, int result, const char *r
 	return SPF_STOPPED;
 }
 
-/* NULL: pending. */
+/*
+ * A sender's own records must not use up what DMARC needs for the author's, so
+ * SPF has a share of the questions. A question of which the answer is there was
+ * counted when it was asked.
+ */
+static bool may_ask(const struct spf_walk *walk, enum dns_type type, struct str name, size_t share)
+{
+	const struct filter_call *call = walk->check->call;
+
+	return !call->asked || call->asked->n < share || facts_dns(call->facts, name, type);
+}
+
+/* NULL: pending, or the share is used up, which is an error. */
 static const struct dns_answer *ask(struct spf_walk *walk, enum dns_type type, struct str name)
 {
 	const struct dns_answer *answer;
 
+	if (!may_ask(walk, type, name, walk->check->share)) {
+		spf_lookup_fail(walk, AUTH_TEMPERROR, "the check takes too many look-ups");
+		return NULL;
+	}
 	if (ask_dns(walk->check->call, type, name, &answer))
 		return answer;
 	walk->pending = true;
 	return NULL;
+}
+
+/* What may be needed soon; half of the share is kept for what is. */
+static void ask_ahead(struct spf_walk *walk, enum dns_type type, struct str name)
+{
+	const struct dns_answer *answer;
+
+	if (may_ask(walk, type, name, walk->check->share / 2))
+		(void)ask_dns(walk->check->call, type, name, &answer);
 }
 
 /* With the standard's reading of errors and of answers without records (4.6.4, 5). */
@@ -179,7 +204,7 @@ static enum spf_answer match_a(
 
 static enum spf_answer match_mx(struct spf_walk *walk, struct str name, unsigned bits)
 {
-	const struct dns_answer *mx, *prefetched;
+	const struct dns_answer *mx;
 	enum spf_answer found = ask_strictly(walk, DNS_MX, name, &mx);
 	uint16_t preference;
 	struct str host;
@@ -192,7 +217,7 @@ static enum spf_answer match_mx(struct spf_walk *walk, struct str name, unsigned
 			walk, AUTH_PERMERROR, "more than 10 names behind an mx term");
 	for (size_t i = 0; i < mx->data.n; i++)
 		if (dns_mx(mx, i, &preference, &host) == 0 && host.n)
-			(void)ask_dns(walk->check->call, address_type(walk), host, &prefetched);
+			ask_ahead(walk, address_type(walk), host);
 	for (size_t i = 0; i < mx->data.n; i++) {
 		if (dns_mx(mx, i, &preference, &host) < 0 || host.n == 0)
 			continue;
@@ -273,13 +298,12 @@ enum spf_answer spf_lookup_record(struct spf_walk *walk, struct str name, struct
 
 void spf_lookup_prefetch(struct spf_walk *walk, const struct spf_asked *asked)
 {
-	const struct dns_answer *answer;
 	enum dns_type type = DNS_TXT;
 	struct str text, name;
 
 	if (asked->term && asked->term->mechanism == SPF_PTR) {
 		name = ip_reverse_name(walk->arena, &walk->check->values.client);
-		(void)ask_dns(walk->check->call, DNS_PTR, name, &answer);
+		ask_ahead(walk, DNS_PTR, name);
 		return;
 	}
 	if (asked->term && asked->term->mechanism == SPF_MX)
@@ -291,7 +315,7 @@ void spf_lookup_prefetch(struct spf_walk *walk, const struct spf_asked *asked)
 	if (spf_macro_needs_validated(asked->target) || !expand(walk, asked, &text))
 		return;
 	if (to_name(text, walk->arena, &name))
-		(void)ask_dns(walk->check->call, type, name, &answer);
+		ask_ahead(walk, type, name);
 }
 
 /* Whatever is wrong with an explanation, it is as if there were none (6.2). */

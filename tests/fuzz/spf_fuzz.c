@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct facts facts = { .has_mail_from = true };
 	struct needs needs = { .scan = false };
 	struct filter_call call = { .facts = &facts, .arena = arena, .needs = &needs, .remaining_ms = 1000 };
-	struct spf_check check = { .call = &call, .domain = STR("example.com"), .explain = true,
+	struct spf_check check = { .call = &call, .domain = STR("example.com"), .explain = true, .share = 22,
 		.values = { .local = str_sub(input, 0, 20), .sender_domain = STR("example.com"),
 			.helo = str_sub(input, 3, 10) } };
 

@@ -372,6 +372,40 @@ static void test_identifiers_cost_nothing(void **state)
 	judged_free(&j);
 }
 
+/* Whatever a sender's own SPF records and signatures cost, the author's policy is still asked for. */
+static void test_starving(void **state)
+{
+	struct buf json = BUF_INIT, message = BUF_INIT;
+	struct judged j;
+
+	buf_c(&json, "{\"client\": {\"ip\": \"192.0.2.1\"}, \"helo\": \"h.evil.example\","
+		"\"mail_from\": \"a@evil.example\", \"dns\": {\"h.evil.example\":{\"TXT\":[\"v=spf1");
+	for (unsigned i = 0; i < 10; i++)
+		buf_printf(&json, " mx:m%u.evil.example", i);
+	buf_c(&json, "\"]},\"evil.example\":{\"TXT\":[\"v=spf1");
+	for (unsigned i = 0; i < 10; i++)
+		buf_printf(&json, " a:%%{l}%u.evil.example", i);
+	buf_c(&json, "\"]}");
+	for (unsigned i = 0; i < 10; i++) {
+		buf_printf(&json, ",\"m%u.evil.example\":{\"MX\":[", i);
+		for (unsigned k = 0; k < 10; k++)
+			buf_printf(&json, "%s[1,\"m%u%u.evil.example\"]", k ? "," : "", i, k);
+		buf_printf(&json, "]},\"a%u.evil.example\":{\"A\":[\"198.51.100.1\"]}", i);
+	}
+	buf_c(&json, "," R("example.com", "p=reject") "}}");
+	for (unsigned i = 0; i < 30; i++)
+		buf_printf(&message, "DKIM-Signature: v=1; a=rsa-sha256; d=d%u.example; s=s; h=from;"
+			" bh=AAAA; b=AAAA\r\n", i);
+	buf_c(&message, "From: a@1.2.3.4.5.6.7.8.9.example.com\r\n\r\ntext\r\n");
+	judge_octets(&j, buf_str(&json), buf_str(&message), JUDGED_CONF);
+	assert_int_equal(j.v.auth.dmarc->result, AUTH_FAIL);
+	assert_int_equal(j.v.auth.dmarc->policy, DMARC_REJECT);
+	assert_true(j.asked_count <= LIMIT_AUTH_DNS_QUESTIONS + 1 /* iprev's */);
+	judged_free(&j);
+	buf_free(&json);
+	buf_free(&message);
+}
+
 /* ---- ../shared/suites/psl ---- */
 
 static bool next_string(struct str *line, struct str *value_r)
@@ -436,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_psl_discovery),
 		cmocka_unit_test(test_question_count),
 		cmocka_unit_test(test_identifiers_cost_nothing),
+		cmocka_unit_test(test_starving),
 		cmocka_unit_test(test_psl_suite),
 	};
 
