@@ -1,0 +1,139 @@
+"""The admin API over HTTP: who may ask what, requests that two parsers could read differently, learning."""
+
+import json
+import socket
+
+import pytest
+
+from tests.fakes.gateway import TIMEOUT
+
+TOKEN = "0123456789abcdef-token"
+EML = (b"From: Bob <bob@example.org>\r\nTo: alice@example.net\r\nSubject: Cheap watches %d\r\n"
+       b"Date: Fri, 20 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%d@example.org>\r\n\r\n%s\r\n")
+
+
+def http(port, octets):
+    """Status and body of the first answer."""
+    with socket.create_connection(("127.0.0.2", port), timeout=TIMEOUT) as s:
+        s.sendall(octets)
+        s.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: s.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else 0, head, body
+
+
+def get(port, path, *headers):
+    lines = [f"GET {path} HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
+    return http(port, "\r\n".join(lines).encode())
+
+
+@pytest.fixture
+def admin(make_gateway, folder, sink):
+    def make(token=True):
+        section = 'admin { listen = "127.0.0.2:0"'
+        if token:
+            path = folder / "admin.token"
+            path.write_text(TOKEN + "\n")
+            path.chmod(0o644)
+            section += f' token_file = "{path}"'
+        gateway = make_gateway(backend=sink.url, extra=section + " }")
+        port = [line["port"] for line in gateway.events("listening")
+                if line["listener"] not in gateway.parts["listeners"]][-1]
+        return gateway, port
+    return make
+
+
+def test_who_may_ask_what(admin):
+    _, port = admin()
+    for path in ("/healthz", "/metrics", "/api/v1/status"):
+        assert get(port, path)[0] == 200, path
+    assert b"gatepost_connections_total" in get(port, "/metrics")[2]
+    for path in ("/api/v1/quarantine", "/api/v1/reports", "/api/v1/quarantine/x"):
+        assert get(port, path)[0] == 401, path
+        assert get(port, path, "Authorization: Bearer wrong")[0] == 401, path
+        assert get(port, path, f"Authorization: Bearer {TOKEN}")[0] in (200, 404), path
+    assert get(port, "/nothing")[0] == 404
+    assert http(port, b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")[0] == 405
+    status, head, _ = get(port, "/healthz")
+    assert b"nosniff" in head and b"default-src 'none'" in head
+
+
+def test_without_a_token_file_only_figures(admin):
+    _, port = admin(token=False)
+    assert get(port, "/healthz")[0] == 200
+    status, _, body = get(port, "/api/v1/quarantine", "Authorization: Bearer ")
+    assert status == 401 and b"token_file" in body
+
+
+@pytest.mark.parametrize("headers", [
+    b"Content-Length: 0\r\nContent-Length: 5\r\n",
+    b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+    b"Host: y\r\n",
+])
+def test_ambiguous_requests_are_refused(admin, headers):
+    _, port = admin()
+    status, _, _ = http(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + b"\r\n")
+    assert status in (0, 400), "refused, or the connection closed"
+
+
+def test_hostile_paths_reach_nothing(admin):
+    gateway, port = admin()
+    key = f"Authorization: Bearer {TOKEN}"
+    for path in ("/api/v1/quarantine/../../etc/passwd", "/api/v1/quarantine/%2e%2e%2fx", "/api/v1/quarantine/a'OR'1",
+                 "/api/v1/quarantine/" + "a" * 500, "/api/v1/quarantine//message", "/api/v1/quarantine?limit=-1",
+                 "/api/v1/quarantine?limit=99999999999999999999", "/api/v1/reports?limit=x"):
+        assert get(port, path, key)[0] in (400, 404), path
+    assert get(port, "/healthz")[0] == 200
+    assert gateway.api("/api/v1/status")["keeper"]
+
+
+def test_learning_counts_and_is_heard(make_gateway, sink):
+    gateway = make_gateway(backend=sink.url, extra='filter "bayes" { min_learned = 5 }')
+    for i in range(8):
+        for label, words in (("spam", b"buy cheap watches now best price casino pills"),
+                             ("ham", b"the minutes of our meeting on gardening are attached")):
+            answer = gateway.api(f"/api/v1/learn?label={label}", EML % (i, i, words))
+            assert answer == {"ok": True}
+    with gateway.smtp() as smtp:
+        smtp.ehlo()
+        assert smtp.message(EML % (99, 99, b"buy cheap watches now best price casino pills")).code == 250
+        assert smtp.message(EML % (98, 98, b"the minutes of our meeting on gardening are attached")).code == 250
+    first, second = gateway.wait_event("message"), gateway.wait_event("message", 2)
+    names = [name for name in first["findings"] if name.startswith("BAYES_")]
+    assert names and first["findings"][names[0]] > 0, first
+    names = [name for name in second["findings"] if name.startswith("BAYES_")]
+    assert names and second["findings"][names[0]] < 0, second
+    assert gateway.api("/api/v1/learn?label=spam", b"no headers at all") == {"ok": True}
+
+
+def test_command_learn_teaches_the_running_gateway(make_gateway, sink, folder):
+    gateway = make_gateway(backend=sink.url)
+    mbox = folder / "mbox"
+    mbox.write_bytes(b"".join(b"From x@example.org Fri Nov 20 12:00:00 2026\n"
+                              + (EML % (i, i, b"hello")).replace(b"\r\n", b"\n") + b"\n" for i in range(3)))
+    mbox.chmod(0o644)
+    done = gateway.run("learn", "ham", str(mbox))
+    assert done.returncode == 0, done.stderr
+    assert "3 messages" in done.stdout
+    done = gateway.run("learn", "maybe", str(mbox))
+    assert done.returncode == 2
+    done = gateway.run("learn", "ham", str(folder / "nothing"))
+    assert done.returncode == 1 and "nothing" in done.stderr
+
+
+def test_reports_are_counted(make_gateway, sink, dns):
+    dns.zone["_dmarc.example.org"] = {"TXT": ["v=DMARC1; p=none; rua=mailto:reports@example.org"]}
+    gateway = make_gateway(backend=sink.url)
+    with gateway.smtp() as smtp:
+        smtp.ehlo()
+        for i in range(3):
+            assert smtp.message(EML % (i, i, b"hello")).code == 250
+    gateway.wait_event("message", 3)
+    done = gateway.run("report", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    while '"count": 3' not in text:  # sent off without waiting: asked again until it has arrived
+        text = gateway.run("report", "list", "--json").stdout
+    rows = json.loads(text)
+    assert [row["domain"] for row in rows] == ["example.org"]
+    assert rows[0]["row"]["p"] == "none"
