@@ -110,14 +110,15 @@ class Sink:
 
 class Gateway:
     def __init__(self, folder, dns=None, backend="smtp://127.0.0.1:9", extra="", domain="example.net",
-                 limits="", listeners=None, domain_extra="", globals_extra=""):
-        """extra: more configuration; listeners: title → inside of its section."""
+                 limits="", listeners=None, domain_extra="", globals_extra="", environment=None):
+        """extra: more configuration; listeners: title → inside of its section; environment: more of that."""
         self.folder = pathlib.Path(folder)
         self.state = self.folder / "state"
         self.conf = self.folder / "gatepost.conf"
         self.parts = {"dns": dns, "backend": backend, "extra": extra, "domain": domain,
                       "limits": limits, "domain_extra": domain_extra, "globals_extra": globals_extra,
                       "listeners": listeners or {"127.0.0.1:0": ""}}
+        self.environment = environment or {}
         self.process = None
         self.is_terminated = False
         self.ports = {}
@@ -154,7 +155,7 @@ class Gateway:
             subprocess.run([str(GATEPOST), "setup", "-c", str(self.conf)], check=True,
                            env=environment(), stdout=subprocess.DEVNULL)
         self.process = subprocess.Popen(
-            [str(GATEPOST), "run", "-c", str(self.conf)], env=environment(),
+            [str(GATEPOST), "run", "-c", str(self.conf)], env={**environment(), **self.environment},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, **identity())
         self.is_terminated = False
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
