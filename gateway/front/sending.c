@@ -19,6 +19,7 @@ struct sending {
 	size_t answered; /* of the RCPTs */
 	enum outcome_event event; /* of MAIL, if that decided already */
 	bool decided, dead;
+	bool refused; /* the content, or DATA itself: the server may still be within the transaction */
 	bool abandoned; /* nobody waits: the order's memory is gone, the session is tidied up */
 	char backend[128];
 };
@@ -231,6 +232,7 @@ static void on_sent(void *context, const struct client_reply *replies, size_t co
 	for (size_t i = 0; i < count; i++) {
 		lost |= replies[i].status == CLIENT_LOST || replies[i].status == CLIENT_UNREACHED;
 		uncertain |= replies[i].status == CLIENT_UNCERTAIN;
+		s->refused |= replies[i].code >= 300;
 	}
 	s->dead = lost || uncertain;
 	if (fault_point("front.after-dot-reply") != 0)
@@ -287,7 +289,8 @@ void sending_free(struct sending **sending)
 		return;
 	}
 	/* Nothing of the transaction may stay in a session that somebody else gets. */
-	if (s->step == OFFERED && s->loan && !s->dead && upstream_client(s->loan)) {
+	if ((s->step == OFFERED || (s->step == SENT && s->refused)) && s->loan && !s->dead &&
+		upstream_client(s->loan)) {
 		client_rset(upstream_client(s->loan), on_reset, s);
 		return;
 	}

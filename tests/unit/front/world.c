@@ -52,7 +52,7 @@ struct mailbox {
 	struct world *world;
 	struct stream *stream;
 	struct lines lines;
-	bool in_data;
+	bool in_mail, in_data;
 	struct buf message;
 };
 
@@ -72,7 +72,7 @@ static bool mailbox_message(struct mailbox *m)
 {
 	const char *reply = m->world->play.after_dot ? m->world->play.after_dot : "250 2.0.0 Taken";
 
-	m->in_data = false;
+	m->in_data = m->in_mail = false;
 	if (!*reply)
 		return false;
 	reply_line(stream_out(m->stream), reply);
@@ -94,12 +94,19 @@ static void mailbox_command(struct mailbox *m, struct str line)
 		reply_line(out, "550 5.1.1 Unknown");
 	else if (str_istarts(line, "RCPT TO:<later"))
 		reply_line(out, "450 4.2.1 Later");
-	else if (str_istarts(line, "DATA")) {
+	else if (str_istarts(line, "MAIL") && m->in_mail)
+		reply_line(out, "503 5.5.1 Nested");
+	else if (str_istarts(line, "DATA") && m->world->play.data) {
+		reply_line(out, m->world->play.data);
+		m->world->play.data = NULL;
+	} else if (str_istarts(line, "DATA")) {
 		reply_line(out, "354 Go");
 		lines_message(&m->lines, LINES_REFUSE, LIMIT_MESSAGE_BYTES);
 		m->in_data = true;
-	} else
+	} else {
+		m->in_mail = str_istarts(line, "MAIL") || (m->in_mail && !str_istarts(line, "RSET"));
 		reply_line(out, "250 2.0.0 Ok");
+	}
 }
 
 static void mailbox_input(void *context, struct buf *in)

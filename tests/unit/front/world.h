@@ -16,6 +16,7 @@ struct world;
  * (tempfail) by the verdict; "nobody…" 550 and "later…" 450 by the mailbox server. */
 struct play {
 	const char *after_dot;	/* the mailbox server's reply; NULL: 250; "": it hangs up */
+	const char *data;	/* its reply to the first DATA; NULL: 354 */
 	bool no_backend;	/* nobody listens */
 	int store;		/* enum keep_result */
 	unsigned inspector_dies; /* so many times, at MESSAGE */
