@@ -19,7 +19,7 @@ struct sending {
 	size_t answered; /* of the RCPTs */
 	enum outcome_event event; /* of MAIL, if that decided already */
 	bool decided, dead;
-	bool refused; /* the content, or DATA itself: the server may still be within the transaction */
+	bool refused; /* the content, or DATA itself: it may still be within the transaction */
 	bool abandoned; /* nobody waits: the order's memory is gone, the session is tidied up */
 	char backend[128];
 };

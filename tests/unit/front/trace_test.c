@@ -47,7 +47,8 @@ static void test_received(void **unused)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct trace trace = { &cases[i].facts, cases[i].ptr, "mx.example.net", STR("T.1") };
+		struct trace trace = { &cases[i].facts, cases[i].ptr, "mx.example.net",
+			STR("T.1") };
 		struct buf out = BUF_INIT;
 		struct str line;
 

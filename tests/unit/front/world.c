@@ -104,7 +104,8 @@ static void mailbox_command(struct mailbox *m, struct str line)
 		lines_message(&m->lines, LINES_REFUSE, LIMIT_MESSAGE_BYTES);
 		m->in_data = true;
 	} else {
-		m->in_mail = str_istarts(line, "MAIL") || (m->in_mail && !str_istarts(line, "RSET"));
+		m->in_mail = str_istarts(line, "MAIL") ||
+			     (m->in_mail && !str_istarts(line, "RSET"));
 		reply_line(out, "250 2.0.0 Ok");
 	}
 }

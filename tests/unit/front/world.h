@@ -29,8 +29,8 @@ void world_free(struct world **world);
 /*
  * One session: sends each element of `steps` (NULL-terminated) and then waits for the number of
  * replies that stands before it: { "1", "EHLO x\r\n", "2", "..." }. "0" waits for nothing, "EOF"
- * until the front has closed, and an element "-" hangs up. Returns the codes in order, "220 250 250 354 250", and "EOF" at the end if
- * the front closed.
+ * until the front has closed, and an element "-" hangs up. Returns the codes in order, "220 250
+ * 250 354 250", and "EOF" at the end if the front closed.
  */
 const char *world_talk(struct world *world, const char *const *steps);
 /* One session that is sent these octets whatever is answered, in pieces cut at each 0xFF, and
