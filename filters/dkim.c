@@ -4,7 +4,7 @@
  */
 #include "core/filter.h"
 #include "core/limits.h"
-#include "filters/dkim/key.h"
+#include "core/mail/pubkey.h"
 #include "filters/dkim/verifier.h"
 
 #define LISTED_MAX 100 /* results kept of one message (RFC 9990: as many as a report row holds) */
@@ -106,7 +106,7 @@ static bool fetch_keys(struct filter_call *call, struct dkim_signature *signatur
 			complete = false;
 		else if (dns_answer_is_error(answer))
 			dkim_signature_settle(s, AUTH_TEMPERROR, "the key could not be fetched");
-		else if (dkim_key_select(answer, s->algorithm, call->arena, &s->key, &reason) < 0)
+		else if (pubkey_select(answer, s->algorithm, call->arena, &s->key, &reason) < 0)
 			dkim_signature_settle(s, AUTH_PERMERROR, reason);
 	}
 	return complete;

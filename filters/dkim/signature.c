@@ -10,9 +10,9 @@ void dkim_signature_settle(struct dkim_signature *signature, int result, const c
 }
 
 /* -1 if absent. False if it is no number; at most 12 digits, as the standard asks of readers. */
-static bool read_number(const struct dkim_tags *tags, const char *name, int64_t *value_r)
+static bool read_number(const struct tags *tags, const char *name, int64_t *value_r)
 {
-	struct str s = dkim_tags_get(tags, name);
+	struct str s = tags_get(tags, name);
 
 	*value_r = -1;
 	return !s.p || str_to_i64(s, 0, 999999999999, value_r) == 0;
@@ -33,9 +33,9 @@ static bool names_signatures(struct str h)
  * hyphens and underscores only, so that no quote, NUL or escape reaches either.
  */
 static bool read_names(
-	const struct dkim_tags *tags, struct arena *arena, struct dkim_signature *signature)
+	const struct tags *tags, struct arena *arena, struct dkim_signature *signature)
 {
-	struct str domain = dkim_tags_get(tags, "d"), selector = dkim_tags_get(tags, "s");
+	struct str domain = tags_get(tags, "d"), selector = tags_get(tags, "s");
 
 	if (mail_domain_canonical(arena, domain, &domain) < 0 || !dns_is_hostname(domain))
 		return false;
@@ -62,25 +62,25 @@ void dkim_signature_read(
 	const struct mail_header *header, struct arena *arena, struct dkim_signature *signature_r)
 {
 	struct dkim_signature *s = signature_r;
-	struct dkim_tags tags;
+	struct tags tags;
 
 	*s = (struct dkim_signature){
 		.header = header, .signed_at = -1, .expires = -1, .length = -1
 	};
-	if (dkim_tags_parse(header->value, arena, &tags) < 0) {
+	if (tags_parse(header->value, arena, &tags) < 0) {
 		dkim_signature_settle(s, AUTH_PERMERROR, "the signature header is malformed");
 		return;
 	}
-	struct str canonical = dkim_tags_squeeze(dkim_tags_get(&tags, "c"), arena);
+	struct str canonical = tags_squeeze(tags_get(&tags, "c"), arena);
 	size_t slash = str_chr(canonical, '/');
 	s->relaxed_body =
 		slash < canonical.n && str_ieq_c(str_skip(canonical, slash + 1), "relaxed");
-	s->algorithm = arena_lower(arena, dkim_tags_squeeze(dkim_tags_get(&tags, "a"), arena));
-	s->identity = dkim_tags_get(&tags, "i");
-	s->b = dkim_tags_squeeze(dkim_tags_get(&tags, "b"), arena);
-	s->bh = dkim_tags_squeeze(dkim_tags_get(&tags, "bh"), arena);
-	s->signs_signatures = names_signatures(dkim_tags_get(&tags, "h"));
-	if (!str_eq_c(dkim_tags_get(&tags, "v"), "1"))
+	s->algorithm = arena_lower(arena, tags_squeeze(tags_get(&tags, "a"), arena));
+	s->identity = tags_get(&tags, "i");
+	s->b = tags_squeeze(tags_get(&tags, "b"), arena);
+	s->bh = tags_squeeze(tags_get(&tags, "bh"), arena);
+	s->signs_signatures = names_signatures(tags_get(&tags, "h"));
+	if (!str_eq_c(tags_get(&tags, "v"), "1"))
 		dkim_signature_settle(s, AUTH_PERMERROR, "the signature's version is not 1");
 	else if (!read_names(&tags, arena, s))
 		dkim_signature_settle(

@@ -10,7 +10,7 @@
 
 #include "core/auth.h"
 #include "core/mail/mail.h"
-#include "filters/dkim/tags.h"
+#include "core/mail/tags.h"
 
 struct dkim_signature {
 	const struct mail_header *header;

@@ -7,7 +7,7 @@
 #include <openssl/evp.h>
 
 #include "core/limits.h"
-#include "filters/dkim/body.h"
+#include "core/mail/canonical.h"
 
 /* If a signature signs other signatures, those must be fed too; more than this is an attack. */
 #define FED_MAX 32
@@ -174,7 +174,7 @@ static const struct body_hash *hash_body(struct run *run, bool relaxed)
 	struct body_hash *hash = &run->hashes[relaxed];
 
 	if (!hash->known)
-		hash->length = dkim_body_hash(run->mail->body, relaxed, hash->digest);
+		hash->length = canonical_body_hash(run->mail->body, relaxed, hash->digest);
 	hash->known = true;
 	return hash;
 }

@@ -2,7 +2,7 @@
  * verifier: signatures checked by libopendkim, each with a result of its own.
  *
  * The library verifies signatures over headers; bodies are hashed here, where they
- * are signed whole by SHA-256 (body.h). It gets keys that are there already, never
+ * are signed whole by SHA-256. It gets keys that are there already, never
  * asks the DNS, and its clock does not matter: time is judged here, against the
  * facts'. What it would let pass is lowered to `policy`: SHA-1, short keys, text
  * behind l=, expired signatures (RFC 6376, 8301, 8463).

@@ -4,8 +4,8 @@
 #include <assert.h>
 
 #include "core/limits.h"
-#include "filters/dkim/body.h"
-#include "filters/dkim/key.h"
+#include "core/mail/canonical.h"
+#include "core/mail/pubkey.h"
 #include "filters/dkim/verifier.h"
 
 static void set_key(struct arena *arena, struct str record, struct dkim_signature *s)
@@ -19,10 +19,10 @@ static void set_key(struct arena *arena, struct str record, struct dkim_signatur
 	txt[0] = (char)length;
 	if (length)
 		memcpy(txt + 1, record.p, length);
-	if (dkim_key_select(&answer, s->algorithm, arena, &s->key, &reason) < 0)
+	if (pubkey_select(&answer, s->algorithm, arena, &s->key, &reason) < 0)
 		dkim_signature_settle(s, AUTH_PERMERROR, reason);
 	else
-		assert(s->key.n <= DKIM_KEY_RECORD_MAX);
+		assert(s->key.n <= PUBKEY_RECORD_MAX);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < n; i++)
 		assert(signatures[i].settled);
 	uint8_t digest[32];
-	assert(dkim_body_hash(mail->body, true, digest) <= dkim_body_hash(mail->body, false, digest));
+	assert(canonical_body_hash(mail->body, true, digest) <= canonical_body_hash(mail->body, false, digest));
 	arena_free(&arena);
 	return 0;
 }

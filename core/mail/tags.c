@@ -1,4 +1,4 @@
-#include "filters/dkim/tags.h"
+#include "core/mail/tags.h"
 
 static bool is_name(struct str s)
 {
@@ -21,10 +21,10 @@ static bool is_value(struct str s)
 	return true;
 }
 
-int dkim_tags_parse(struct str text, struct arena *arena, struct dkim_tags *tags_r)
+int tags_parse(struct str text, struct arena *arena, struct tags *tags_r)
 {
 	struct str rest = text, spec;
-	struct dkim_tag tags[DKIM_TAGS_MAX];
+	struct tag tags[TAGS_MAX];
 	size_t n = 0;
 
 	while (str_cut(&rest, ';', &spec)) {
@@ -33,23 +33,23 @@ int dkim_tags_parse(struct str text, struct arena *arena, struct dkim_tags *tags
 			break;
 		size_t equals = str_chr(spec, '=');
 		struct str name = str_trim_crlf(str_sub(spec, 0, equals));
-		if (equals == spec.n || !is_name(name) || n == DKIM_TAGS_MAX)
+		if (equals == spec.n || !is_name(name) || n == TAGS_MAX)
 			return -1;
 		for (size_t i = 0; i < n; i++)
 			if (str_eq(tags[i].name, name))
 				return -1;
-		tags[n] = (struct dkim_tag){ name, str_trim_crlf(str_skip(spec, equals + 1)) };
+		tags[n] = (struct tag){ name, str_trim_crlf(str_skip(spec, equals + 1)) };
 		if (!is_value(tags[n++].value))
 			return -1;
 	}
 	tags_r->list.n = n;
-	tags_r->list.v = ARENA_ARRAY(arena, n + 1, struct dkim_tag);
+	tags_r->list.v = ARENA_ARRAY(arena, n + 1, struct tag);
 	if (n)
 		memcpy(tags_r->list.v, tags, n * sizeof(tags[0]));
 	return 0;
 }
 
-struct str dkim_tags_get(const struct dkim_tags *tags, const char *name)
+struct str tags_get(const struct tags *tags, const char *name)
 {
 	for (size_t i = 0; i < tags->list.n; i++)
 		if (str_eq_c(tags->list.v[i].name, name))
@@ -57,7 +57,7 @@ struct str dkim_tags_get(const struct dkim_tags *tags, const char *name)
 	return (struct str){ NULL, 0 };
 }
 
-struct str dkim_tags_squeeze(struct str value, struct arena *arena)
+struct str tags_squeeze(struct str value, struct arena *arena)
 {
 	char *out = arena_alloc(arena, value.n + 1);
 	size_t n = 0;
