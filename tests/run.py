@@ -57,7 +57,7 @@ def count_cmocka(status, output):
 
 
 def count_fuzz(status, _output):
-    return Count(passed=status == 0, failed=status != 0)
+    return Count(passed=int(status == 0), failed=int(status != 0))
 
 
 def programs():

@@ -120,7 +120,7 @@ class Gateway:
                       "listeners": listeners or {"127.0.0.1:0": ""}}
         self.environment = environment or {}
         self.process = None
-        self.is_terminated = False
+        self.is_terminated = self.is_over = False
         self.ports = {}
         self.expected = {"self-signed"}  # unless a test brings a certificate
         self.log, self.noise = [], []
@@ -157,7 +157,7 @@ class Gateway:
         self.process = subprocess.Popen(
             [str(GATEPOST), "run", "-c", str(self.conf)], env={**environment(), **self.environment},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, **identity())
-        self.is_terminated = False
+        self.is_terminated = self.is_over = False
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
 
@@ -183,7 +183,9 @@ class Gateway:
                 else:
                     self.noise.append(line)
                 self._changed.notify_all()
+        process.wait()  # its end is what those who wait for a line that never comes look for
         with self._changed:
+            self.is_over = True
             self._changed.notify_all()
 
     def terminate(self, sig=signal.SIGTERM):
@@ -250,8 +252,7 @@ class Gateway:
             return next((line for line in self.log[since:] if predicate(line)), None)
         with self._changed:
             self._changed.wait_for(
-                lambda: search() or (self.process and self.process.poll() is not None
-                                     and not self._reader.is_alive()), timeout)
+                lambda: search() or self.is_over, timeout)
             found = search()
         assert found, "it was not logged\n" + self.tail()
         return found
@@ -261,7 +262,7 @@ class Gateway:
         with self._changed:
             self._changed.wait_for(
                 lambda: len([1 for line in self.log if line.get("event") == name]) >= count
-                or (self.process.poll() is not None and not self._reader.is_alive()), timeout)
+                or self.is_over, timeout)
         lines = self.events(name)
         assert len(lines) >= count, f"no {name}\n" + self.tail()
         return lines[count - 1]
