@@ -18,7 +18,6 @@
 #include "gateway/loader.h"
 #include "gateway/log.h"
 
-#define SCANNER_ROOT   "/dev/shm"
 #define SCANNER_PREFIX "gatepost-scan-"
 
 enum { REQUEST_MEMORY = 4 << 20 };
@@ -32,6 +31,12 @@ struct scanner {
 };
 
 /* Folders: /dev/shm/gatepost-scan-PID/CHILD */
+
+/* Memory where there is any to be written to: some containers have none. */
+static const char *scratch_root(void)
+{
+	return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
@@ -47,7 +52,7 @@ static void empty(const char *folder)
 /* What killed scanners left behind. */
 static void remove_stale(void)
 {
-	DIR *d = opendir(SCANNER_ROOT);
+	DIR *d = opendir(scratch_root());
 	for (struct dirent *e; d && (e = readdir(d));) {
 		uint64_t pid;
 		char path[300];
@@ -56,7 +61,7 @@ static void remove_stale(void)
 			str_to_u64(str_skip(name, strlen(SCANNER_PREFIX)), 2, INT32_MAX, &pid) < 0 ||
 			kill((pid_t)pid, 0) == 0 || errno != ESRCH)
 			continue;
-		snprintf(path, sizeof(path), SCANNER_ROOT "/%s", e->d_name);
+		snprintf(path, sizeof(path), "%s/%s", scratch_root(), e->d_name);
 		empty(path);
 		rmdir(path);
 	}
@@ -67,7 +72,8 @@ static void remove_stale(void)
 static int make_folder(struct role_self *self, struct scanner *s, struct err *err)
 {
 	remove_stale();
-	snprintf(s->folder, sizeof(s->folder), SCANNER_ROOT "/" SCANNER_PREFIX "%d", (int)getpid());
+	snprintf(s->folder, sizeof(s->folder), "%s/" SCANNER_PREFIX "%d", scratch_root(),
+		(int)getpid());
 	return role_folder(self, s->folder, err);
 }
 
