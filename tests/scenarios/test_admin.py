@@ -137,3 +137,12 @@ def test_reports_are_counted(make_gateway, sink, dns):
     rows = json.loads(text)
     assert [row["domain"] for row in rows] == ["example.org"]
     assert rows[0]["row"]["p"] == "none"
+
+
+def test_without_a_scanner_mail_flows(make_gateway, sink):
+    gateway = make_gateway(backend=sink.url, extra='filter "clamav" { enabled = false }')
+    with gateway.smtp() as smtp:
+        smtp.ehlo()
+        assert smtp.message(EML % (1, 1, b"hello")).code == 250
+    assert gateway.wait_event("message")["action"] == "forward"
+    assert not gateway.events("child-failed")
