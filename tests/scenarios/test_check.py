@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from tests.scenarios.gatepost import LIBEXEC
+from tests.fakes.gateway import BUILD
 
-JUDGE = os.path.join(LIBEXEC, "judge")
+JUDGE = str(BUILD / "libexec/gatepost/judge")
 pytestmark = pytest.mark.skipif(not os.access(JUDGE, os.X_OK), reason="judge is not built")
 
 FACTS = {
