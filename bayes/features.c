@@ -12,6 +12,7 @@ enum {
 	WORD_MAX = 40,	  /* a longer word is cut: its start says enough */
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
+	TAG_MAX = 60,
 };
 
 struct extractor {
@@ -281,15 +282,51 @@ static void structure_of(struct extractor *x)
 			add_token(x, mix(0x616e6f6du + (uint64_t)a * 77 + x->key[0]));
 }
 
+/* Words as they were written, if not all in lower case: fold.h would hide the shouting. */
+static void shouts_of(struct extractor *x, struct str s)
+{
+	uint64_t field = field_of(x, "case");
+	for (size_t i = 0; i < s.n;) {
+		size_t from = i;
+		bool loud = false;
+		for (; i < s.n && (char_is_alnum(s.p[i]) || s.p[i] == '!' || s.p[i] == '$'); i++)
+			loud |= s.p[i] <= 'Z';
+		if (loud)
+			add_token(x, hash_octets(x, field, str_sub(s, from, i - from < WORD_MAX ?
+				i - from : WORD_MAX)));
+		if (i == from)
+			i++;
+	}
+}
+
+/* Tags of markup, with each of their attributes so far: how a body was made, not what it says. */
+static void tags_of(struct extractor *x, struct str s)
+{
+	uint64_t field = field_of(x, "tag");
+	for (size_t i = str_chr(s, '<'); i < s.n; i++) {
+		if (s.p[i] != '<')
+			continue;
+		size_t end = i + 1;
+		while (end < s.n && end - i < TAG_MAX && s.p[end] != '>' && s.p[end] != '<')
+			if (s.p[end++] == ' ')
+				add_token(x, hash_octets(x, field, str_sub(s, i, end - i)));
+		add_token(x, hash_octets(x, field, str_sub(s, i, end - i)));
+		i = end - 1;
+	}
+}
+
 static void body_of(struct extractor *x)
 {
 	struct buf text = BUF_INIT;
-	fold_text(mail_text(x->mail), FEATURES_WORD_BYTES, &text);
+	struct str raw = x->mail->body, plain = mail_text(x->mail);
+	fold_text(plain, FEATURES_WORD_BYTES, &text);
 	open_field(x, "body");
 	words_of(x, buf_str(&text));
+	shouts_of(x, str_sub(plain, 0, FEATURES_WORD_BYTES));
+	tags_of(x, str_sub(raw, 0, FEATURES_WORD_BYTES));
 	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES), 0);
 	/* The raw body too: markup and encodings are a trait of the sender's program. */
-	grams_of(x, str_sub(x->mail->body, 0, 1500), 0);
+	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES), 0);
 	buf_free(&text);
 }
 

@@ -1,341 +1,356 @@
 #include "bayes/model.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "bayes/math.h"
-#include "core/hash.h"
+#include "bayes/table.h"
 
-enum {
-	VERSION = 1,
-	WEIGHT_SLOTS = 1 << 22,
-	COUNT_SLOTS = 1 << 22,
-	PROBES = 16,	/* of a token, from its slot on */
-	COUNT_MAX = 65535,
-};
-
-/* Fixed point: 20 bits behind the point leave room for weights up to 2048. */
-#define WEIGHT_ONE 1048576.0
-/* Chosen on the SpamAssassin corpus, confirmed on CSDMC2010 and on modern list mail. */
-#define RATE	       0.02
-#define PRIOR_STRENGTH 0.03 /* documents' worth of "undecided" that every token starts with */
+/*
+ * Chosen on the SpamAssassin corpus, in order of arrival and shuffled, with and without
+ * wrong labels; confirmed on CSDMC2010 and on modern list mail.
+ */
+/* Weights of the views */
+#define GRAMS_SHARE  0.7
+#define WORDS_SHARE  0.5
+#define COUNTS_SHARE 0.35
+/* Logistic regression: step = RATE * error / sqrt(EFFORT + what was learned at the weight before) */
+#define GRAMS_RATE 0.03
+#define WORDS_RATE 0.05
+#define EFFORT	   1.0
+#define STEP_MAX   10.0 /* by which one lesson may move the log-odds of its own message */
+#define BALANCE_MIN_SEEN 20.0
+/* Counts */
+#define PRIOR_STRENGTH 0.05 /* documents' worth of "undecided" that every token starts with */
 #define LEAST_DISTANCE 0.4  /* tokens nearer to undecided than this are not heard */
-#define TOKENS_SHARE   0.5
-
-struct header {
-	char magic[8];
-	uint32_t version;
-	uint32_t weight_slots, count_slots;
-	uint8_t salt[16];
-	_Atomic uint32_t unclean;
-	_Atomic uint64_t generation, spam, ham;
-};
-enum { HEADER_BYTES = 4096 };
+#define COUNTS_KNEE    7.0  /* log-odds from where on they grow as their logarithm */
+#define HARDLY_KNOWN   5.0  /* messages of a class */
+/* Novelty */
+#define NOVELTY_SHARE  20.0
+#define FAMILIAR_START 0.5
+#define FAMILIAR_SPAN  100.0 /* messages */
+/* Wrong labels */
+#define NOISE_LEAST    0.002
+#define NOISE_MOST     0.2
+#define NOISE_RATE     0.005
+#define NOISE_MIN_SEEN 30.0
+#define CONFIDENCE     2.0 /* log-odds to one unit of natural log-odds, as measured */
+#define PROGRESS_RATE  0.005
 
 struct model {
-	enum model_mode mode;
-	int fd;
-	void *map;
-	size_t size;
-	struct header *header;
-	_Atomic int32_t *weights;
-	_Atomic uint64_t *counts; /* key 32, spam 16, ham 16 bits */
+	struct table table;
 };
 
-static const char magic[8] = "GPBAYES";
+/* What both judging and learning need to know of a message. */
+struct look {
+	struct opinion opinion;
+	double familiar[2]; /* share of its tokens that each class knows */
+	double seen[2];	    /* messages of ham, of spam */
+	ptrdiff_t slots[FEATURES_TOKENS]; /* of its tokens, -1 for unknown ones */
+};
 
-/* Opening */
-
-static size_t file_size(void)
+static double get(const _Atomic double *value)
 {
-	return HEADER_BYTES + (size_t)WEIGHT_SLOTS * sizeof(int32_t) + (size_t)COUNT_SLOTS * sizeof(uint64_t);
+	return atomic_load_explicit(value, memory_order_relaxed);
 }
 
-static void place(struct model *m)
+static void set(_Atomic double *value, double to)
 {
-	char *p = m->map;
-	m->header = m->map;
-	m->weights = (void *)(p + HEADER_BYTES);
-	m->counts = (void *)(p + HEADER_BYTES + (size_t)WEIGHT_SLOTS * sizeof(int32_t));
+	atomic_store_explicit(value, to, memory_order_relaxed);
 }
 
-static void init(struct header *h, bool secret)
+static void approach(_Atomic double *value, double to, double rate)
 {
-	memcpy(h->magic, magic, sizeof(magic));
-	h->version = VERSION;
-	h->weight_slots = WEIGHT_SLOTS;
-	h->count_slots = COUNT_SLOTS;
-	if (secret)
-		hash_random(h->salt, sizeof(h->salt));
-	else
-		memcpy(h->salt, "gatepost, no key", sizeof(h->salt));
+	set(value, get(value) + rate * (to - get(value)));
 }
 
-static int write_new(const char *path, struct err *err)
-{
-	struct header h = { .version = 0 };
-	/* The folder is the trainer's, and we may be root: nothing that lies there is followed. */
-	unlink(path);
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	init(&h, true);
-	if (fd < 0)
-		return err_sys(err, "model %s cannot be made", path);
-	int rc = write(fd, &h, sizeof(h)) == (ssize_t)sizeof(h) && ftruncate(fd, (off_t)file_size()) == 0 &&
-			 fsync(fd) == 0 ?
-		0 : err_sys(err, "model %s cannot be written", path);
-	close(fd);
-	return rc;
-}
+/* The file */
 
 int model_ensure(const char *path, struct err *err)
 {
-	char temporary[4096];
-	if (access(path, F_OK) == 0)
-		return 0;
-	snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
-	/* link() and not rename(): whoever comes second takes the first one's. */
-	int rc = write_new(temporary, err);
-	if (rc == 0 && link(temporary, path) < 0 && errno != EEXIST)
-		rc = err_sys(err, "model %s cannot be made", path);
-	unlink(temporary);
-	return rc;
+	return table_ensure(path, err);
 }
 
-static int check_header(const struct header *h, const char *path, struct err *err)
+static void set_start(struct table_header *h)
 {
-	if (memcmp(h->magic, magic, sizeof(magic)) == 0 && h->version == VERSION &&
-		h->weight_slots == WEIGHT_SLOTS && h->count_slots == COUNT_SLOTS)
-		return 0;
-	return err_set(err, "model %s is no model, or one of another version: delete it and learn anew", path);
-}
-
-static int map_file(struct model *m, const char *path, struct err *err)
-{
-	bool write_it = m->mode == MODEL_WRITE;
-	struct stat st;
-	m->fd = open(path, write_it ? O_RDWR | O_CLOEXEC : O_RDONLY | O_CLOEXEC);
-	if (m->fd < 0 || fstat(m->fd, &st) < 0)
-		return err_sys(err, "model %s cannot be opened", path);
-	if (write_it && flock(m->fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(err, "model %s is being written by another process", path);
-	if (st.st_size != (off_t)m->size)
-		return err_set(err, "model %s is damaged: delete it and learn anew", path);
-	m->map = mmap(NULL, m->size, PROT_READ | (write_it ? PROT_WRITE : 0), MAP_SHARED, m->fd, 0);
-	if (m->map == MAP_FAILED) {
-		m->map = NULL;
-		return err_sys(err, "model %s cannot be mapped", path);
+	for (int class = 0; class < 2; class++) {
+		set(&h->familiar[class], FAMILIAR_START);
+		set(&h->label_noise[class], NOISE_LEAST);
 	}
-	place(m);
-	return check_header(m->header, path, err);
 }
 
 struct model *model_open(const char *path, enum model_mode mode, struct err *err)
 {
+	static const enum table_mode modes[] = {
+		[MODEL_READ] = TABLE_READ, [MODEL_WRITE] = TABLE_WRITE, [MODEL_MEMORY] = TABLE_MEMORY,
+	};
 	struct model *m = calloc(1, sizeof(*m));
 	assert(m);
-	m->mode = mode;
-	m->fd = -1;
-	m->size = file_size();
-	if (mode == MODEL_MEMORY) {
-		m->map = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		assert(m->map != MAP_FAILED);
-		place(m);
-		init(m->header, false);
-	} else if (map_file(m, path, err) < 0) {
-		model_close(&m);
+	if (table_open(&m->table, path, modes[mode], err) < 0) {
+		free(m);
+		return NULL;
 	}
+	if (mode != MODEL_READ && model_generation(m) == 0)
+		set_start(m->table.header);
 	return m;
 }
 
 void model_close(struct model **model)
 {
-	struct model *m = *model;
-	if (!m)
+	if (!*model)
 		return;
-	if (m->map)
-		munmap(m->map, m->size);
-	if (m->fd >= 0)
-		close(m->fd);
-	free(m);
+	table_close(&(*model)->table);
+	free(*model);
 	*model = NULL;
 }
 
 int model_sync(struct model *m, struct err *err)
 {
-	if (m->mode != MODEL_WRITE)
-		return 0;
-	if (msync(m->map, m->size, MS_SYNC) < 0)
-		return err_sys(err, "the model cannot be written");
-	atomic_store(&m->header->unclean, 0);
-	return msync(m->map, HEADER_BYTES, MS_SYNC) < 0 ? err_sys(err, "the model cannot be written") : 0;
+	return table_sync(&m->table, err);
+}
+
+void model_clear(struct model *m)
+{
+	table_clear(&m->table);
+	set_start(m->table.header);
+}
+
+int model_copy(const struct model *m, const char *path, struct err *err)
+{
+	return table_copy(&m->table, path, err);
 }
 
 bool model_is_unclean(const struct model *m)
 {
-	return atomic_load(&m->header->unclean) != 0;
+	return atomic_load(&m->table.header->unclean) != 0;
 }
 
 const uint8_t *model_salt(const struct model *m)
 {
-	return m->header->salt;
+	return m->table.header->salt;
+}
+
+void model_set_salt(struct model *m, const uint8_t salt[16])
+{
+	assert(model_generation(m) == 0);
+	memcpy(m->table.header->salt, salt, sizeof(m->table.header->salt));
 }
 
 uint64_t model_generation(const struct model *m)
 {
-	return atomic_load_explicit(&m->header->generation, memory_order_relaxed);
+	return atomic_load_explicit(&m->table.header->generation, memory_order_relaxed);
 }
 
 void model_learned(const struct model *m, int64_t *spam_r, int64_t *ham_r)
 {
-	*spam_r = (int64_t)atomic_load_explicit(&m->header->spam, memory_order_relaxed);
-	*ham_r = (int64_t)atomic_load_explicit(&m->header->ham, memory_order_relaxed);
+	*ham_r = (int64_t)atomic_load_explicit(&m->table.header->learned[0], memory_order_relaxed);
+	*spam_r = (int64_t)atomic_load_explicit(&m->table.header->learned[1], memory_order_relaxed);
 }
 
-/* Grams: logistic regression */
-
-static double gram_view(const struct model *m, const struct features *f)
+void model_progress(const struct model *m, struct model_progress *progress_r)
 {
-	int64_t sum = 0;
+	const struct table_header *h = m->table.header;
+	*progress_r = (struct model_progress){ get(&h->error), get(&h->disagreement),
+		{ get(&h->label_noise[0]), get(&h->label_noise[1]) } };
+}
+
+/* Judging */
+
+static double least_seen(const struct look *look)
+{
+	return look->seen[0] < look->seen[1] ? look->seen[0] : look->seen[1];
+}
+
+static double gram_view(const struct table *t, const struct features *f)
+{
+	double sum = 0;
 	for (size_t i = 0; i < f->gram_count; i++)
-		sum += atomic_load_explicit(&m->weights[f->grams[i] % WEIGHT_SLOTS], memory_order_relaxed);
-	return (double)sum / WEIGHT_ONE;
-}
-
-static void gram_learn(struct model *m, const struct features *f, double error)
-{
-	int32_t step = (int32_t)(RATE * error * WEIGHT_ONE);
-	for (size_t i = 0; i < f->gram_count; i++) {
-		_Atomic int32_t *w = &m->weights[f->grams[i] % WEIGHT_SLOTS];
-		int32_t old = atomic_load_explicit(w, memory_order_relaxed), new;
-		if (!__builtin_add_overflow(old, step, &new))
-			atomic_store_explicit(w, new, memory_order_relaxed);
-	}
-}
-
-/* Tokens: document counts */
-
-struct count {
-	uint32_t key;
-	unsigned spam, ham;
-};
-
-static struct count unpack(uint64_t word)
-{
-	return (struct count){ (uint32_t)(word >> 32), (unsigned)(word >> 16 & COUNT_MAX),
-		(unsigned)(word & COUNT_MAX) };
-}
-
-static uint32_t key_of(uint64_t token)
-{
-	uint32_t key = (uint32_t)(token >> 32);
-	return key ? key : 1;
-}
-
-static bool count_find(const struct model *m, uint64_t token, struct count *count_r)
-{
-	for (size_t i = 0; i < PROBES; i++) {
-		uint64_t word = atomic_load_explicit(&m->counts[(token + i) % COUNT_SLOTS], memory_order_relaxed);
-		*count_r = unpack(word);
-		if (count_r->key == key_of(token))
-			return true;
-		if (word == 0)
-			return false;
-	}
-	return false;
+		sum += table_gram(t, f->grams[i]).value;
+	return sum;
 }
 
 /*
  * What the token alone would say. Its evidence is counted in documents of the rarer
  * class, so that a flood of one class does not make every new token speak for it.
  */
-static bool token_opinion(const struct count *c, double spam, double ham, double *log_odds_r)
+static bool token_says(const struct table_token *token, const struct look *look, double *log_odds_r)
 {
-	double s = c->spam / (spam + 1), h = c->ham / (ham + 1);
-	double weight = (s + h) * (spam < ham ? spam : ham);
-	double p = (PRIOR_STRENGTH * 0.5 + weight * (s / (s + h))) / (PRIOR_STRENGTH + weight);
+	double ham = token->ham / (look->seen[0] + 1), spam = token->spam / (look->seen[1] + 1);
+	double weight = (ham + spam) * least_seen(look);
+	if (weight <= 0)
+		return false;
+	double p = (PRIOR_STRENGTH * 0.5 + weight * (spam / (ham + spam))) / (PRIOR_STRENGTH + weight);
 	if (fabs(p - 0.5) < LEAST_DISTANCE)
 		return false;
 	*log_odds_r = math_log(p / (1 - p));
 	return true;
 }
 
-static double token_view(const struct model *m, const struct features *f)
+static double beyond_knee(double x)
 {
-	int64_t learned_spam, learned_ham;
-	double sum = 0, heard = 0;
-	model_learned(m, &learned_spam, &learned_ham);
+	double grown = COUNTS_KNEE * math_log(1 + fabs(x) / COUNTS_KNEE);
+	return x < 0 ? -grown : grown;
+}
+
+static void token_views(const struct table *t, const struct features *f, struct look *look)
+{
+	double sum = 0, heard = 0, words = 0, known[2] = { 0, 0 };
 	for (size_t i = 0; i < f->token_count; i++) {
-		struct count c;
 		double log_odds;
-		if (!count_find(m, f->tokens[i], &c) || c.spam + c.ham == 0 ||
-			!token_opinion(&c, (double)learned_spam, (double)learned_ham, &log_odds))
+		look->slots[i] = table_find(t, f->tokens[i]);
+		if (look->slots[i] < 0)
 			continue;
-		sum += log_odds;
-		heard++;
+		struct table_token token = table_token(t, (size_t)look->slots[i]);
+		known[0] += token.ham > 0;
+		known[1] += token.spam > 0;
+		words += token.weight.value;
+		if (token_says(&token, look, &log_odds)) {
+			sum += log_odds;
+			heard++;
+		}
 	}
+	for (int class = 0; class < 2; class++)
+		look->familiar[class] = known[class] / ((double)f->token_count + 1);
+	look->opinion.words = words;
 	/* Tokens are not independent: the evidence of k of them counts as that of about sqrt(k). */
-	return heard > 0 ? sum / math_sqrt(heard) : 0;
+	if (heard > 0)
+		look->opinion.counts = beyond_knee(sum / math_sqrt(heard) * least_seen(look) /
+						   (least_seen(look) + HARDLY_KNOWN));
 }
 
-/* Its own slot, a free one, or that of the rarest among its neighbours. */
-static _Atomic uint64_t *count_slot(struct model *m, uint64_t token)
+/* While one class is hardly known: is the message less like the other than that one's own are? */
+static double novelty(const struct table *t, const struct look *look)
 {
-	_Atomic uint64_t *rarest = NULL;
-	unsigned least = 2 * COUNT_MAX + 1;
-	for (size_t i = 0; i < PROBES; i++) {
-		_Atomic uint64_t *slot = &m->counts[(token + i) % COUNT_SLOTS];
-		struct count c = unpack(atomic_load_explicit(slot, memory_order_relaxed));
-		if (c.key == key_of(token) || c.key == 0)
-			return slot;
-		if (c.spam + c.ham < least) {
-			least = c.spam + c.ham;
-			rarest = slot;
-		}
-	}
-	return rarest;
+	double sum = 0;
+	if (look->seen[1] >= look->seen[0])
+		sum += look->familiar[1] - get(&t->header->familiar[1]);
+	if (look->seen[0] >= look->seen[1])
+		sum -= look->familiar[0] - get(&t->header->familiar[0]);
+	return sum * NOVELTY_SHARE * HARDLY_KNOWN / (least_seen(look) + HARDLY_KNOWN);
 }
 
-static void token_learn(struct model *m, const struct features *f, bool spam)
+static void look_at(const struct table *t, const struct features *f, struct look *look)
 {
-	for (size_t i = 0; i < f->token_count; i++) {
-		_Atomic uint64_t *slot = count_slot(m, f->tokens[i]);
-		struct count c = unpack(atomic_load_explicit(slot, memory_order_relaxed));
-		if (c.key != key_of(f->tokens[i]))
-			c = (struct count){ key_of(f->tokens[i]), 0, 0 };
-		unsigned *mine = spam ? &c.spam : &c.ham;
-		if (*mine == COUNT_MAX) {
-			c.spam /= 2;
-			c.ham /= 2;
-		}
-		++*mine;
-		uint64_t word = (uint64_t)c.key << 32 | (uint64_t)c.spam << 16 | c.ham;
-		atomic_store_explicit(slot, word, memory_order_relaxed);
-	}
+	for (int class = 0; class < 2; class++)
+		look->seen[class] = get(&t->header->seen[class]);
+	look->opinion = (struct opinion){ .grams = gram_view(t, f) };
+	token_views(t, f, look);
+	struct opinion *o = &look->opinion;
+	o->log_odds = GRAMS_SHARE * o->grams + WORDS_SHARE * o->words + COUNTS_SHARE * o->counts;
+	if (look->seen[0] + look->seen[1] > 0)
+		o->log_odds += novelty(t, look);
 }
-
-/* Both */
 
 struct opinion model_classify(const struct model *m, const struct features *f)
 {
-	struct opinion o = { .grams = gram_view(m, f), .tokens = token_view(m, f) };
-	o.log_odds = o.grams + TOKENS_SHARE * o.tokens;
-	return o;
+	struct look look;
+	look_at(&m->table, f, &look);
+	return look.opinion;
 }
 
-void model_learn(struct model *m, const struct features *f, bool spam)
+/* Learning */
+
+/* Both classes are to count alike, however unlike their numbers are. */
+static double balance(const struct look *look, bool spam)
 {
-	atomic_store(&m->header->unclean, 1);
-	gram_learn(m, f, (spam ? 1 : 0) - math_logistic(gram_view(m, f)));
-	token_learn(m, f, spam);
-	atomic_fetch_add_explicit(spam ? &m->header->spam : &m->header->ham, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&m->header->generation, 1, memory_order_relaxed);
+	if (least_seen(look) <= BALANCE_MIN_SEEN)
+		return 1;
+	double factor = (look->seen[0] + look->seen[1]) / (2 * look->seen[spam]);
+	return factor > 2 ? 2 : factor < 0.5 ? 0.5 : factor;
+}
+
+/*
+ * How likely the label is right, given what the model thought and how often labels of this
+ * kind have been wrong; that share is estimated on the way.
+ */
+static double trust(struct table *t, const struct look *look, bool spam)
+{
+	_Atomic double *noise = &t->header->label_noise[spam];
+	if (least_seen(look) < NOISE_MIN_SEEN)
+		return 1;
+	double p = math_logistic((spam ? 1 : -1) * look->opinion.log_odds / CONFIDENCE);
+	if (p < 1e-5)
+		p = 1e-5;
+	double right = (1 - get(noise)) * p, wrong = get(noise) * (1 - p), believed = right / (right + wrong);
+	approach(noise, 1 - believed, NOISE_RATE);
+	if (get(noise) < NOISE_LEAST)
+		set(noise, NOISE_LEAST);
+	if (get(noise) > NOISE_MOST)
+		set(noise, NOISE_MOST);
+	return believed;
+}
+
+/* The step of a weight, and of all weights of a message together at most STEP_MAX. */
+static double rate_of(struct table_weight w, double rate, double error)
+{
+	return rate / math_sqrt(EFFORT + w.effort + fabs(error));
+}
+
+static double cap(double sum)
+{
+	return sum > STEP_MAX ? STEP_MAX / sum : 1;
+}
+
+static struct table_weight stepped(struct table_weight w, double rate, double error)
+{
+	return (struct table_weight){ w.value + rate_of(w, rate, error) * error, w.effort + fabs(error) };
+}
+
+static void learn_grams(struct table *t, const struct features *f, double error)
+{
+	double sum = 0;
+	for (size_t i = 0; i < f->gram_count; i++)
+		sum += rate_of(table_gram(t, f->grams[i]), GRAMS_RATE, error);
+	double rate = GRAMS_RATE * cap(sum);
+	for (size_t i = 0; i < f->gram_count; i++)
+		table_set_gram(t, f->grams[i], stepped(table_gram(t, f->grams[i]), rate, error));
+}
+
+static void learn_tokens(struct table *t, const struct features *f, struct look *look, bool spam,
+	double error)
+{
+	double sum = 0;
+	for (size_t i = 0; i < f->token_count; i++) {
+		if (look->slots[i] < 0)
+			look->slots[i] = (ptrdiff_t)table_take(t, f->tokens[i]);
+		sum += rate_of(table_token(t, (size_t)look->slots[i]).weight, WORDS_RATE, error);
+	}
+	double rate = WORDS_RATE * cap(sum);
+	for (size_t i = 0; i < f->token_count; i++) {
+		struct table_token token = table_token(t, (size_t)look->slots[i]);
+		token.weight = stepped(token.weight, rate, error);
+		*(spam ? &token.spam : &token.ham) += 1;
+		table_set_token(t, (size_t)look->slots[i], &token);
+	}
+}
+
+static void note_progress(struct table_header *h, const struct look *look, bool spam)
+{
+	const struct opinion *o = &look->opinion;
+	bool says = o->log_odds > 0;
+	bool split = (o->grams > 0) != says || (o->words > 0) != says || (o->counts > 0) != says;
+	approach(&h->error, says != spam, PROGRESS_RATE);
+	approach(&h->disagreement, split, PROGRESS_RATE);
+	double span = look->seen[spam] + 2;
+	approach(&h->familiar[spam], look->familiar[spam],
+		1 / (span > FAMILIAR_SPAN ? FAMILIAR_SPAN : span));
+	set(&h->seen[spam], get(&h->seen[spam]) + 1);
+	atomic_fetch_add_explicit(&h->learned[spam], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&h->generation, 1, memory_order_relaxed);
+}
+
+struct opinion model_learn(struct model *m, const struct features *f, bool spam, int64_t time)
+{
+	struct table *t = &m->table;
+	struct look look;
+	atomic_store(&t->header->unclean, 1);
+	table_advance(t, time);
+	look_at(t, f, &look);
+	double weight = balance(&look, spam) * trust(t, &look, spam);
+	learn_grams(t, f, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.grams)));
+	learn_tokens(t, f, &look, spam, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.words)));
+	note_progress(t->header, &look, spam);
+	return look.opinion;
 }

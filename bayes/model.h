@@ -1,17 +1,23 @@
 /*
- * model: what the classifier has learned, as one fixed-size file that every
- * inspector maps read-only.
+ * model: what the classifier has learned, and how it judges and learns.
  *
- * One process writes (the trainer), any number read, without locks: every value is
- * one aligned word, written and read as a relaxed atomic, so that a reader sees the
- * old or the new one. Two tables, of sizes fixed at creation:
+ * Three views of a message's features (features.h), summed up as log-odds that never
+ * saturate:
  *
- *   weights  one per slot of the gram view: fixed-point
- *   counts   one per token: a check of the key, documents of spam, documents of ham
+ *   grams   logistic regression over grams of four octets, a rate for each weight
+ *   words   the same over tokens
+ *   counts  naive Bayes over the numbers of messages that a token was in; it forgives
+ *           wrong labels, which the other two believe too readily
  *
- * The model is a cache of the training log. A writer that died within a lesson
- * leaves the unclean mark, upon which the model must be rebuilt or restored
- * (model_open for writing says so); readers go on with what is there.
+ * While one class is hardly known, counts are damped, and how much of a message is new
+ * to the class that is known speaks instead. Labels that contradict a confident
+ * judgement are believed less the more such labels there are.
+ *
+ * The model lies in a file of fixed size (table.h) that one process writes and any
+ * number read at once. It is a cache of the training log (log.h): the same lessons in the
+ * same order give the same bits on every machine. A writer that died within a lesson
+ * leaves the unclean mark, upon which the model must be rebuilt; readers go on with
+ * what is there.
  *
  *	struct model *m = model_open("/var/lib/gatepost/bayes/model", MODEL_READ, &err);
  *	double log_odds = model_classify(m, &features).log_odds;
@@ -32,6 +38,7 @@ int model_ensure(const char *path, struct err *err);
  * salt, always empty: for evaluation. NULL with err: also a file of another version or size. */
 struct model *model_open(const char *path, enum model_mode mode, struct err *err);
 void model_close(struct model **model);
+/* 16 octets. */
 const uint8_t *model_salt(const struct model *model);
 /* Grows with every lesson. */
 uint64_t model_generation(const struct model *model);
@@ -40,14 +47,33 @@ void model_learned(const struct model *model, int64_t *spam_r, int64_t *ham_r);
 /* What the views say of a message. */
 struct opinion {
 	double log_odds; /* of spam; unsaturated, finite; 0 for an empty model */
-	double grams, tokens; /* each view's own */
+	double grams, words, counts; /* each view's own */
 };
 struct opinion model_classify(const struct model *model, const struct features *features);
-/* One lesson, after classifying it (the views learn from their error). */
-void model_learn(struct model *model, const struct features *features, bool spam);
+/*
+ * One lesson. `time` (seconds since 1970, or 0 for "no clock") moves the model's time on, by
+ * which older lessons fade. Returns what the model thought before it learned.
+ */
+struct opinion model_learn(struct model *model, const struct features *features, bool spam,
+	int64_t time);
+
+/* How it is doing, of late (of about the last 200 lessons): judged before they were learned. */
+struct model_progress {
+	double error;	     /* share of lessons that were misjudged */
+	double disagreement; /* share in which a view contradicted the sum */
+	double noise[2];     /* share of labels taken for wrong, of ham and of spam */
+};
+void model_progress(const struct model *model, struct model_progress *progress_r);
+
 /* Did the last writer end within a lesson? */
 bool model_is_unclean(const struct model *model);
 /* The pages are on disk and the mark is clean. */
 int model_sync(struct model *model, struct err *err);
+/* Forgets all lessons; the salt stays, so that logged features can be learned again. */
+void model_clear(struct model *model);
+/* Sets the salt of a model that has learned nothing. */
+void model_set_salt(struct model *model, const uint8_t salt[16]);
+/* A copy of the file at `path`, whole or not at all. */
+int model_copy(const struct model *model, const char *path, struct err *err);
 
 #endif

@@ -65,8 +65,8 @@ static int judge_one(struct model *model, const struct sample *sample, struct er
 	if (rc == 0) {
 		struct mail *mail = mail_parse(arena, judge_crlf(arena, raw));
 		features_of(mail, model_salt(model), &features);
-		printf("%s %.6f\n", sample->spam ? "spam" : "ham", model_classify(model, &features).log_odds);
-		model_learn(model, &features, sample->spam);
+		struct opinion before = model_learn(model, &features, sample->spam, 0);
+		printf("%s %.6f\n", sample->spam ? "spam" : "ham", before.log_odds);
 		fflush(stdout);
 	}
 	arena_free(&arena);

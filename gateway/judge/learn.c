@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bayes/model.h"
@@ -88,7 +89,7 @@ static int learn_here(const struct lesson_run *run, struct str message)
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	struct features features;
 	features_of(mail_parse(arena, message), model_salt(run->model), &features);
-	model_learn(run->model, &features, run->spam);
+	model_learn(run->model, &features, run->spam, time(NULL));
 	arena_free(&arena);
 	return 0;
 }

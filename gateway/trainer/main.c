@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bayes/lesson.h"
@@ -71,7 +72,7 @@ static void on_features(void *context, const struct ipc_packet *packet)
 		lesson_decode(reply.tokens, t->arena, &features) < 0) {
 		finish(lesson, KEEP_REFUSED, "the message could not be taken apart for learning");
 	} else {
-		model_learn(t->model, &features, lesson->spam);
+		model_learn(t->model, &features, lesson->spam, time(NULL));
 		loop_timer_set(t->sync, SYNC_MS);
 		finish(lesson, KEEP_OK, "");
 	}

@@ -1,0 +1,356 @@
+#include "bayes/table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/hash.h"
+
+enum {
+	VERSION = 2,
+	HEADER_BYTES = 4096,
+	HALF_LIFE_DAYS = 180,
+	PROBES = 16,		/* of a token, from its slot on */
+	COUNT_MAX = (1 << 20) - 1, /* in sixteenths of a document */
+	EFFORT_MAX = (1 << 20) - 1,
+	EPOCHS = 1 << 12,
+};
+
+/*
+ * A weight's word:   32 bits value, 20 bits effort, 12 bits epoch
+ * A token's word:    24 bits key, 20 bits documents of spam, 20 bits of ham; a weight's word
+ *
+ * Fixed point, so that fading and adding give the same bits everywhere: 20 bits behind
+ * the point leave room for weights up to 2048.
+ */
+#define WEIGHT_ONE 1048576.0
+#define EFFORT_ONE 256.0
+#define COUNT_ONE  16.0
+
+static const char magic[8] = "GPBAYES";
+
+/* Opening */
+
+static size_t file_size(void)
+{
+	return HEADER_BYTES + ((size_t)TABLE_GRAMS + 2 * (size_t)TABLE_TOKENS) * sizeof(uint64_t);
+}
+
+static void init(struct table_header *h)
+{
+	memcpy(h->magic, magic, sizeof(magic));
+	h->version = VERSION;
+	h->grams = TABLE_GRAMS;
+	h->tokens = TABLE_TOKENS;
+	h->half_life_days = HALF_LIFE_DAYS;
+}
+
+static int write_new(const char *path, struct err *err)
+{
+	struct table_header h = { .version = 0 };
+	init(&h);
+	hash_random(h.salt, sizeof(h.salt));
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_sys(err, "model %s cannot be made", path);
+	int rc = 0;
+	if (write(fd, &h, sizeof(h)) != (ssize_t)sizeof(h) ||
+		ftruncate(fd, (off_t)file_size()) < 0 || fsync(fd) < 0)
+		rc = err_sys(err, "model %s cannot be written", path);
+	close(fd);
+	return rc;
+}
+
+int table_ensure(const char *path, struct err *err)
+{
+	char temporary[4096];
+	if (access(path, F_OK) == 0)
+		return 0;
+	snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
+	/* link() and not rename(): whoever comes second takes the first one's. */
+	int rc = write_new(temporary, err);
+	if (rc == 0 && link(temporary, path) < 0 && errno != EEXIST)
+		rc = err_sys(err, "model %s cannot be made", path);
+	unlink(temporary);
+	return rc;
+}
+
+static void place(struct table *t)
+{
+	char *p = t->map;
+	t->header = t->map;
+	t->grams = (void *)(p + HEADER_BYTES);
+	t->tokens = t->grams + TABLE_GRAMS;
+}
+
+static int check_header(const struct table_header *h, const char *path, struct err *err)
+{
+	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
+		return err_set(err, "model %s is no model: delete it and learn anew", path);
+	if (h->version != VERSION || h->grams != TABLE_GRAMS || h->tokens != TABLE_TOKENS ||
+		h->half_life_days == 0)
+		return err_set(err, "model %s is of another version: delete it and learn anew", path);
+	return 0;
+}
+
+static int map_file(struct table *t, const char *path, struct err *err)
+{
+	bool write_it = t->mode == TABLE_WRITE;
+	struct stat st;
+	t->fd = open(path, (write_it ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	if (t->fd < 0 || fstat(t->fd, &st) < 0)
+		return err_sys(err, "model %s cannot be opened", path);
+	if (write_it && flock(t->fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(err, "model %s is being written by another process", path);
+	if (st.st_size != (off_t)t->size)
+		return err_set(err, "model %s is damaged or of another version: delete it and learn anew",
+			path);
+	t->map = mmap(NULL, t->size, PROT_READ | (write_it ? PROT_WRITE : 0), MAP_SHARED, t->fd, 0);
+	if (t->map == MAP_FAILED) {
+		t->map = NULL;
+		return err_sys(err, "model %s cannot be mapped", path);
+	}
+	place(t);
+	return check_header(t->header, path, err);
+}
+
+int table_open(struct table *t, const char *path, enum table_mode mode, struct err *err)
+{
+	*t = (struct table){ .mode = mode, .fd = -1, .size = file_size() };
+	if (mode == TABLE_MEMORY) {
+		t->map = mmap(NULL, t->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert(t->map != MAP_FAILED);
+		place(t);
+		init(t->header);
+		memcpy(t->header->salt, "gatepost, no key", sizeof(t->header->salt));
+		return 0;
+	}
+	if (map_file(t, path, err) == 0)
+		return 0;
+	table_close(t);
+	return -1;
+}
+
+void table_close(struct table *t)
+{
+	if (t->map)
+		munmap(t->map, t->size);
+	if (t->fd >= 0)
+		close(t->fd);
+	t->map = NULL;
+	t->fd = -1;
+}
+
+int table_sync(struct table *t, struct err *err)
+{
+	if (t->mode != TABLE_WRITE)
+		return 0;
+	if (msync(t->map, t->size, MS_SYNC) < 0)
+		return err_sys(err, "the model cannot be written");
+	atomic_store(&t->header->unclean, 0);
+	if (msync(t->map, HEADER_BYTES, MS_SYNC) < 0)
+		return err_sys(err, "the model cannot be written");
+	return 0;
+}
+
+void table_clear(struct table *t)
+{
+	struct table_header *h = t->header;
+	uint8_t salt[16];
+	uint32_t half_life = h->half_life_days;
+	memcpy(salt, h->salt, sizeof(salt));
+	memset(t->map, 0, t->size);
+	init(h);
+	memcpy(h->salt, salt, sizeof(salt));
+	h->half_life_days = half_life;
+}
+
+static int write_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t wrote = write(fd, p, n);
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote <= 0)
+			return -1;
+		p += wrote;
+		n -= (size_t)wrote;
+	}
+	return 0;
+}
+
+int table_copy(const struct table *t, const char *path, struct err *err)
+{
+	char temporary[4096];
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_sys(err, "%s cannot be made", temporary);
+	int rc = write_all(fd, t->map, t->size) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0 ?
+		err_sys(err, "%s cannot be written", path) : 0;
+	close(fd);
+	if (rc < 0)
+		unlink(temporary);
+	return rc;
+}
+
+/* Fading */
+
+/* 2^-(steps/4) of a value; beyond 40 half-lives nothing is left. */
+static double faded(uint32_t steps)
+{
+	static const double quarters[TABLE_FADE_STEPS] = { 1, 0.84089641525371454, 0.70710678118654752,
+		0.59460355750136053 };
+	if (steps >= 40 * TABLE_FADE_STEPS)
+		return 0;
+	return quarters[steps % TABLE_FADE_STEPS] / (double)((uint64_t)1 << steps / TABLE_FADE_STEPS);
+}
+
+static uint32_t epoch_now(const struct table *t)
+{
+	return atomic_load_explicit(&t->header->epoch, memory_order_relaxed);
+}
+
+static void fade_sum(_Atomic double *sum, double by)
+{
+	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) * by,
+		memory_order_relaxed);
+}
+
+void table_advance(struct table *t, int64_t seconds)
+{
+	struct table_header *h = t->header;
+	int64_t step = (int64_t)h->half_life_days * 86400 / TABLE_FADE_STEPS;
+	uint32_t now = seconds > 0 && seconds / step < UINT32_MAX ? (uint32_t)(seconds / step) : 0;
+	uint32_t before = epoch_now(t);
+	if (now <= before)
+		return;
+	fade_sum(&h->seen[0], faded(now - before));
+	fade_sum(&h->seen[1], faded(now - before));
+	atomic_store_explicit(&h->epoch, now, memory_order_relaxed);
+}
+
+/* Words. A slot's epoch has 12 bits: it is the newest time with these bits that is not yet to come. */
+
+static double fading_of(const struct table *t, uint64_t word)
+{
+	uint32_t steps = (epoch_now(t) - (uint32_t)(word % EPOCHS)) % EPOCHS;
+	return steps == 0 ? 1 : faded(steps);
+}
+
+static struct table_weight weight_unpack(const struct table *t, uint64_t word)
+{
+	double fade = fading_of(t, word);
+	return (struct table_weight){ (double)(int32_t)(word >> 32) / WEIGHT_ONE * fade,
+		(double)(word >> 12 & EFFORT_MAX) / EFFORT_ONE * fade };
+}
+
+static uint64_t clamp(double value, double max)
+{
+	return value >= max ? (uint64_t)max : (uint64_t)value;
+}
+
+static uint64_t weight_pack(const struct table *t, struct table_weight w)
+{
+	double value = w.value * WEIGHT_ONE;
+	if (value > INT32_MAX)
+		value = INT32_MAX;
+	if (value < -INT32_MAX)
+		value = -INT32_MAX;
+	return (uint64_t)(uint32_t)(int32_t)value << 32 | clamp(w.effort * EFFORT_ONE, EFFORT_MAX) << 12 |
+		epoch_now(t) % EPOCHS;
+}
+
+static uint64_t load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void store(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+struct table_weight table_gram(const struct table *t, uint32_t gram)
+{
+	return weight_unpack(t, load(&t->grams[gram % TABLE_GRAMS]));
+}
+
+void table_set_gram(struct table *t, uint32_t gram, struct table_weight weight)
+{
+	store(&t->grams[gram % TABLE_GRAMS], weight_pack(t, weight));
+}
+
+/* Tokens */
+
+static uint64_t key_of(uint64_t token)
+{
+	uint64_t key = token >> 40;
+	return key ? key : 1;
+}
+
+ptrdiff_t table_find(const struct table *t, uint64_t token)
+{
+	for (size_t i = 0; i < PROBES; i++) {
+		size_t slot = (token + i) % TABLE_TOKENS;
+		uint64_t word = load(&t->tokens[2 * slot]);
+		if (word >> 40 == key_of(token))
+			return (ptrdiff_t)slot;
+		if (word == 0)
+			return -1;
+	}
+	return -1;
+}
+
+size_t table_take(struct table *t, uint64_t token)
+{
+	size_t rarest = 0;
+	double least = -1;
+	for (size_t i = 0; i < PROBES; i++) {
+		size_t slot = (token + i) % TABLE_TOKENS;
+		uint64_t word = load(&t->tokens[2 * slot]);
+		if (word >> 40 == key_of(token))
+			return slot;
+		if (word == 0) {
+			rarest = slot;
+			break;
+		}
+		struct table_token other = table_token(t, slot);
+		if (least < 0 || other.ham + other.spam < least) {
+			least = other.ham + other.spam;
+			rarest = slot;
+		}
+	}
+	store(&t->tokens[2 * rarest + 1], epoch_now(t) % EPOCHS);
+	store(&t->tokens[2 * rarest], key_of(token) << 40);
+	return rarest;
+}
+
+struct table_token table_token(const struct table *t, size_t slot)
+{
+	uint64_t word = load(&t->tokens[2 * slot]), weight = load(&t->tokens[2 * slot + 1]);
+	double fade = fading_of(t, weight);
+	return (struct table_token){ (double)(word & COUNT_MAX) / COUNT_ONE * fade,
+		(double)(word >> 20 & COUNT_MAX) / COUNT_ONE * fade, weight_unpack(t, weight) };
+}
+
+void table_set_token(struct table *t, size_t slot, const struct table_token *token)
+{
+	uint64_t key = load(&t->tokens[2 * slot]) >> 40;
+	/* Both are halved when one is full, so that their ratio stays. */
+	double ham = token->ham, spam = token->spam;
+	if (ham * COUNT_ONE > COUNT_MAX || spam * COUNT_ONE > COUNT_MAX) {
+		ham /= 2;
+		spam /= 2;
+	}
+	store(&t->tokens[2 * slot], key << 40 | clamp(spam * COUNT_ONE, COUNT_MAX) << 20 |
+		clamp(ham * COUNT_ONE, COUNT_MAX));
+	store(&t->tokens[2 * slot + 1], weight_pack(t, token->weight));
+}
