@@ -3,6 +3,7 @@
 #include "core/limits.h"
 
 #define MAX_DKIM   (LIMIT_DKIM_SIGNATURES + 2)
+#define DKIM_BYTES 1500 /* of all signatures' results: what is added is cut at 4000, and DMARC's comes last */
 #define MAX_VALUE  320 /* a path of RFC 5321 and a little */
 #define MAX_REASON 120
 
@@ -30,6 +31,22 @@ static bool is_plain_pvalue(struct str s)
 	if (at == s.n)
 		return is_token(s);
 	return (at == 0 || is_token(str_sub(s, 0, at))) && dns_is_hostname(str_skip(s, at + 1));
+}
+
+/* RFC 5322 3.2.3 */
+static bool is_dot_atom(struct str s)
+{
+	struct str atom;
+
+	while (str_cut(&s, '.', &atom)) {
+		for (size_t i = 0; i < atom.n; i++)
+			if (!char_is_alnum(atom.p[i]) &&
+				(!atom.p[i] || !strchr("!#$%&'*+-/=?^_`{|}~", atom.p[i])))
+				return false;
+		if (!atom.n)
+			return false;
+	}
+	return true;
 }
 
 static void add_quoted(struct buf *out, struct str s, size_t cap)
@@ -83,21 +100,36 @@ static void add_spf(struct buf *out, const struct auth_spf *spf, const struct fa
 		add_property(out, "smtp.mailfrom", facts->mail_from.n ? facts->mail_from : spf->domain);
 }
 
+static void add_signature(struct buf *out, const struct auth_dkim *d)
+{
+	add_result(out, "dkim", d->result, d->result == AUTH_PASS ? STR("") : d->reason);
+	add_domain(out, "header.d", d->domain);
+	add_domain(out, "header.s", d->selector);
+	add_property(out, "header.a", d->algorithm);
+	add_property(out, "header.b", d->signature);
+}
+
+/* Those that pass first: any number of broken ones must not push them out. */
 static void add_dkim(struct buf *out, const struct auth_dkim_list *list)
 {
+	size_t begin = out->n, count = 0;
+
 	if (!list)
 		return;
 	if (!list->n)
 		add_result(out, "dkim", AUTH_NONE, STR(""));
-	for (size_t i = 0; i < list->n && i < MAX_DKIM; i++) {
-		const struct auth_dkim *d = &list->v[i];
+	for (int passing = 1; passing >= 0; passing--)
+		for (size_t i = 0; i < list->n && count < MAX_DKIM; i++) {
+			const struct auth_dkim *d = &list->v[i];
+			size_t before = out->n;
 
-		add_result(out, "dkim", d->result, d->result == AUTH_PASS ? STR("") : d->reason);
-		add_domain(out, "header.d", d->domain);
-		add_domain(out, "header.s", d->selector);
-		add_property(out, "header.a", d->algorithm);
-		add_property(out, "header.b", d->signature);
-	}
+			if ((d->result == AUTH_PASS) != passing)
+				continue;
+			add_signature(out, d);
+			count++;
+			if (out->n - begin > DKIM_BYTES)
+				out->n = before;
+		}
 }
 
 static void add_dmarc(struct buf *out, const struct auth_dmarc *dmarc)
@@ -108,6 +140,16 @@ static void add_dmarc(struct buf *out, const struct auth_dmarc *dmarc)
 	add_domain(out, "header.from", dmarc->author_domain);
 	if (dmarc->result == AUTH_PASS || dmarc->result == AUTH_FAIL)
 		add_property(out, "policy.dmarc", str_c(dmarc_policy_names[dmarc->policy]));
+}
+
+/* No registered method: "x-" marks it as ours (RFC 8601 2.7.6). */
+static void add_tls(struct buf *out, const struct facts_tls *tls)
+{
+	if (!tls)
+		return;
+	add_result(out, "x-tls", AUTH_PASS, STR(""));
+	add_property(out, "smtp.tls", tls->version);
+	add_property(out, "smtp.cipher", tls->cipher);
 }
 
 void authres_write(struct buf *out, const char *hostname, const struct facts *facts,
@@ -131,6 +173,32 @@ void authres_write(struct buf *out, const char *hostname, const struct facts *fa
 	add_dmarc(out, auth->dmarc);
 	if (out->n == empty)
 		buf_c(out, "; none");
+	else
+		add_tls(out, facts->tls);
+}
+
+/* key-value-pair of RFC 7208 9.1: a dot-atom, or quoted. */
+static void add_pair(struct buf *out, const char *key, struct str value)
+{
+	buf_printf(out, " %s=", key);
+	if (value.n <= MAX_VALUE && is_dot_atom(value))
+		buf_str_add(out, value);
+	else
+		add_quoted(out, value, MAX_VALUE);
+	buf_char(out, ';');
+}
+
+void authres_received_spf(struct buf *out, const char *hostname, const struct facts *facts,
+	const struct auth_spf *spf)
+{
+	bool is_helo = str_eq_c(spf->scope, "helo");
+
+	buf_c(out, auth_result_names[spf->result]);
+	add_pair(out, "receiver", str_c(hostname));
+	add_pair(out, "client-ip", facts->client_ip);
+	add_pair(out, "envelope-from", facts->mail_from);
+	add_pair(out, "helo", facts->helo);
+	add_pair(out, "identity", is_helo ? STR("helo") : STR("mailfrom"));
 }
 
 /* ------------------------------------------------------------- recognising */

@@ -15,9 +15,16 @@
 #include "core/buf.h"
 #include "core/facts.h"
 
-/* Appends the header's value, unfolded; "HOSTNAME; none" where nothing was computed. */
+/*
+ * Appends the header's value, unfolded, at most 4000 octets; "HOSTNAME; none" where nothing was
+ * computed. A method of our own, x-tls, tells how the message came.
+ */
 void authres_write(struct buf *out, const char *hostname, const struct facts *facts,
 	const struct auth *auth);
+
+/* Appends the value of Received-SPF (RFC 7208 9.1), unfolded. */
+void authres_received_spf(struct buf *out, const char *hostname, const struct facts *facts,
+	const struct auth_spf *spf);
 
 /*
  * Does this value (raw, with its folds) claim to come from `hostname`, read as generously as the

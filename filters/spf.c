@@ -2,6 +2,7 @@
  * spf: is the client allowed to send for the domain of MAIL FROM, and of HELO
  * (RFC 7208)? Both identities are checked; for the null sender they are one (2.4).
  */
+#include "core/authres.h"
 #include "core/limits.h"
 #include "filters/spf/check.h"
 
@@ -9,7 +10,8 @@
 #define HELO_QUESTIONS 8
 
 struct spf_conf {
-	bool explanation;
+	bool explanation, received_spf;
+	const char *hostname;
 };
 
 static const struct option spf_options[] = {
@@ -19,6 +21,12 @@ static const struct option spf_options[] = {
 		.def = "false",
 		.help = "Fetch what the sender's domain says about a failure (exp=). It is that "
 			"domain's text, and costs a look-up." },
+	{ .name = "received_spf",
+		.type = OPTION_BOOL,
+		.offset = offsetof(struct spf_conf, received_spf),
+		.def = "false",
+		.help = "Put a Received-SPF header on top of the message too, for what does not read "
+			"Authentication-Results." },
 	OPTION_ROWS_END,
 };
 
@@ -37,7 +45,10 @@ static const struct finding_def spf_findings[] = {
 
 static int spf_start(void *conf, const struct env *env, struct err *err)
 {
-	(void)conf, (void)env, (void)err;
+	struct spf_conf *spf = conf;
+
+	(void)err;
+	spf->hostname = env->hostname;
 	spf_check_init();
 	return 0;
 }
@@ -127,6 +138,18 @@ static void report_helo(struct filter_call *call, const struct auth_spf *slot)
 			auth_result_names[slot->result]);
 }
 
+static void propose_received_spf(struct filter_call *call)
+{
+	const struct spf_conf *conf = call->conf;
+	struct buf value = BUF_INIT;
+
+	if (!conf->received_spf)
+		return;
+	authres_received_spf(&value, conf->hostname, call->facts, call->auth->spf);
+	propose_header(call, "Received-SPF", buf_str(&value));
+	buf_free(&value);
+}
+
 static enum step spf_run(struct filter_call *call)
 {
 	struct spf_macro_values values = { .now = call->facts->now }, helo_values;
@@ -152,6 +175,7 @@ static enum step spf_run(struct filter_call *call)
 		known = 0;
 	if (!known)
 		return STEP_WAIT;
+	propose_received_spf(call);
 	report_result(call, call->auth->spf, reason);
 	if (!null_sender)
 		report_helo(call, call->auth->spf_helo);

@@ -375,6 +375,20 @@ static void test_rounds(void **state)
 	judged_free(&j);
 }
 
+static void test_received_spf(void **state)
+{
+	struct judged j;
+
+	judge_spf(&j, "192.0.2.1", "a@example.com", "h", TXT("example.com", "v=spf1 -all"),
+		JUDGED_CONF "filter \"spf\" { received_spf = true }");
+	assert_true(str_find(j.v.headers, STR("\r\nReceived-SPF: fail receiver=mx.example.net;")) <
+		j.v.headers.n);
+	judged_free(&j);
+	judge_spf(&j, "192.0.2.1", "a@example.com", "h", TXT("example.com", "v=spf1 -all"), JUDGED_CONF);
+	assert_true(str_find(j.v.headers, STR("Received-SPF")) == j.v.headers.n);
+	judged_free(&j);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -388,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_explanation),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_rounds),
+		cmocka_unit_test(test_received_spf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
