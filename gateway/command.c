@@ -422,7 +422,7 @@ static int run_program(const struct command *command, int words, int argc, char 
 	args[n++] = command->program;
 	if (man)
 		args[n++] = "--man";
-	for (int i = command->is_one_of_several ? 0 : words; i < argc; i++)
+	for (int i = man || command->is_one_of_several ? 0 : words; i < argc; i++)
 		args[n++] = argv[i];
 	code = command_exec(command->program, (char *const *)args);
 	free(args);

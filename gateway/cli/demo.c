@@ -52,8 +52,8 @@ struct outcome {
 /* Split, so that neither stands in a file of ours: mail and virus scanners know them. */
 static const char *const eicar[] = { "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD",
 	"-ANTIVIRUS-TEST-FILE!$H+H*" };
-static const char *const gtube[] = { "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD",
-	"-ANTI-UBE-TEST-EMAIL*C.34X" };
+static const char *const gtube[] = { "XJS*C4JDBQADN1.NSBN3*2IDNEN*",
+	"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X" };
 
 static void add_date(struct buf *out)
 {

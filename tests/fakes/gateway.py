@@ -124,6 +124,7 @@ class Gateway:
         self.ports = {}
         self.expected = {"self-signed"}  # unless a test brings a certificate
         self.log, self.noise = [], []
+        self.log_copy = None  # a file that gets the log too
         self._changed = threading.Condition()
         self._reader = None
 
@@ -172,6 +173,9 @@ class Gateway:
 
     def _read(self, process):
         for octets in process.stderr:
+            if self.log_copy:
+                with open(self.log_copy, "ab") as copy:
+                    copy.write(octets)
             line = octets.decode("utf-8", "replace").rstrip("\n")
             try:
                 entry = json.loads(line)
