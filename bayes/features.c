@@ -6,10 +6,11 @@
 #include "core/limits.h"
 
 enum {
-	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, twice as many */
+	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, twice as
+			     many */
 	TOKEN_SET = 16384,
-	WINDOW = 5,	  /* words that a pair may span */
-	WORD_MAX = 40,	  /* a longer word is cut: its start says enough */
+	WINDOW = 5,    /* words that a pair may span */
+	WORD_MAX = 40, /* a longer word is cut: its start says enough */
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
 	TAG_MAX = 60,
@@ -17,10 +18,13 @@ enum {
 
 struct extractor {
 	struct mail *mail;
-	struct features *out;
 	uint64_t key[2];
-	uint32_t *gram_set;
-	uint64_t *token_set;
+	/* What was found; then sets of it: indices plus one into these, so that all is in the
+	 * cache. */
+	uint32_t grams[FEATURES_GRAMS];
+	uint64_t tokens[FEATURES_TOKENS];
+	size_t gram_count, token_count;
+	uint16_t gram_set[GRAM_SET], token_set[TOKEN_SET];
 	uint64_t window[WINDOW]; /* hashes of the last words, newest first */
 	size_t window_count;
 	uint64_t field;
@@ -61,34 +65,26 @@ static uint64_t field_of(const struct extractor *x, const char *name)
 
 static void add_gram(struct extractor *x, uint32_t h)
 {
-	if (x->out->gram_count == FEATURES_GRAMS)
-		return;
-	h += h == 0;
-	for (size_t at = h % GRAM_SET;; at = (at + 1) % GRAM_SET) {
-		if (x->gram_set[at] == h)
+	size_t at = h % GRAM_SET;
+	for (; x->gram_set[at]; at = (at + 1) % GRAM_SET)
+		if (x->grams[x->gram_set[at] - 1] == h)
 			return;
-		if (x->gram_set[at])
-			continue;
-		x->gram_set[at] = h;
-		x->out->grams[x->out->gram_count++] = h;
+	if (x->gram_count == FEATURES_GRAMS)
 		return;
-	}
+	x->grams[x->gram_count++] = h;
+	x->gram_set[at] = (uint16_t)x->gram_count;
 }
 
 static void add_token(struct extractor *x, uint64_t h)
 {
-	if (x->out->token_count == FEATURES_TOKENS)
-		return;
-	h += h == 0;
-	for (size_t at = h % TOKEN_SET;; at = (at + 1) % TOKEN_SET) {
-		if (x->token_set[at] == h)
+	size_t at = h % TOKEN_SET;
+	for (; x->token_set[at]; at = (at + 1) % TOKEN_SET)
+		if (x->tokens[x->token_set[at] - 1] == h)
 			return;
-		if (x->token_set[at])
-			continue;
-		x->token_set[at] = h;
-		x->out->tokens[x->out->token_count++] = h;
+	if (x->token_count == FEATURES_TOKENS)
 		return;
-	}
+	x->tokens[x->token_count++] = h;
+	x->token_set[at] = (uint16_t)x->token_count;
 }
 
 /* View A */
@@ -99,7 +95,9 @@ static void grams_of(struct extractor *x, struct str s, uint64_t field)
 	for (size_t i = 0; i < s.n; i++) {
 		window = window << 8 | (unsigned char)s.p[i];
 		if (i >= 3)
-			add_gram(x, (uint32_t)mix((window ^ field) * x->key[1] + x->key[0]));
+			add_gram(x,
+				(uint32_t)(((window ^ field) + (uint32_t)x->key[0]) * x->key[1] >>
+					   32));
 	}
 }
 
@@ -125,14 +123,14 @@ static void add_word(struct extractor *x, struct str word)
 
 static bool is_word(char c)
 {
-	return char_is_alnum(c) || (c & 0x80) || c == '\'' || c == '-' || c == '_' || c == '$' || c == '!' || c == '%' ||
-	       c == '.' || c == '@';
+	return char_is_alnum(c) || (c & 0x80) || c == '\'' || c == '-' || c == '_' || c == '$' ||
+	       c == '!' || c == '%' || c == '.' || c == '@';
 }
 
 /* Scripts without blanks between words give pairs of characters instead. */
 static void add_wide(struct extractor *x, struct str run)
 {
-	struct str previous = { NULL, 0 };
+	struct str previous = {NULL, 0};
 	uint32_t code;
 	size_t len;
 	while ((len = str_utf8(run, &code)) > 0) {
@@ -171,13 +169,15 @@ static void words_of(struct extractor *x, struct str s)
 /* Headers */
 
 /* They say where a message was collected or how others judged it, not what it is. */
-static const char *const left_out[] = { "x-spam", "x-virus", "list-", "x-mailman", "x-beenthere", "x-gatepost",
-	"authentication-results", "arc-", "x-rspamd", "x-spamd", "x-spamtest", "status", "x-status", "x-uid",
-	"x-keywords", "content-length", "lines", "delivered-to", "x-original-to", "return-path", "errors-to",
-	"mailing-list", "archived-at", "x-loop", "received-spf", "x-bogosity", "x-dspam", "x-crm114", "x-evolution",
-	"x-mozilla", "x-gmane", "x-list", "x-topics", "x-content-filtered", "precedence", "sender", "message-id-hash",
-	"x-message-id-hash", "x-mailfrom", "x-hyperkitty", "x-egroups", "x-apparently-to", "xref", "newsgroups", "path",
-	"lines", "x-google-group", "x-original-sender", "x-original-authentication" };
+static const char *const left_out[] = {"x-spam", "x-virus", "list-", "x-mailman", "x-beenthere",
+	"x-gatepost", "authentication-results", "arc-", "x-rspamd", "x-spamd", "x-spamtest",
+	"status", "x-status", "x-uid", "x-keywords", "content-length", "lines", "delivered-to",
+	"x-original-to", "return-path", "errors-to", "mailing-list", "archived-at", "x-loop",
+	"received-spf", "x-bogosity", "x-dspam", "x-crm114", "x-evolution", "x-mozilla", "x-gmane",
+	"x-list", "x-topics", "x-content-filtered", "precedence", "sender", "message-id-hash",
+	"x-message-id-hash", "x-mailfrom", "x-hyperkitty", "x-egroups", "x-apparently-to", "xref",
+	"newsgroups", "path", "lines", "x-google-group", "x-original-sender",
+	"x-original-authentication"};
 
 static bool is_left_out(struct str name)
 {
@@ -206,7 +206,8 @@ static struct str without_tags(struct str subject)
 static void header_words(struct extractor *x, const struct mail_header *h, struct buf *scratch)
 {
 	char field[48];
-	struct str value = str_ieq_c(h->name, "Subject") ? mail_decode_header(x->mail, h->value) : h->value;
+	struct str value =
+		str_ieq_c(h->name, "Subject") ? mail_decode_header(x->mail, h->value) : h->value;
 	if (str_ieq_c(h->name, "Subject"))
 		value = without_tags(value);
 	snprintf(field, sizeof(field), "h:%.*s", (int)(h->name.n > 40 ? 40 : h->name.n), h->name.p);
@@ -216,7 +217,8 @@ static void header_words(struct extractor *x, const struct mail_header *h, struc
 	fold_text(value, 500, scratch);
 	open_field(x, field);
 	words_of(x, buf_str(scratch));
-	/* That it is there, and where it stands among the others, is a trait of its sender's program. */
+	/* That it is there, and where it stands among the others, is a trait of its sender's
+	 * program. */
 	add_token(x, hash_octets(x, 2, str_c(field)));
 }
 
@@ -230,7 +232,8 @@ static void headers_of(struct extractor *x)
 		if (is_left_out(h->name) || (str_ieq_c(h->name, "Received") && ++received > 3))
 			continue;
 		header_words(x, h, &scratch);
-		uint64_t name = hash_octets(x, 3, arena_lower(x->mail->arena, str_sub(h->name, 0, 60)));
+		uint64_t name =
+			hash_octets(x, 3, arena_lower(x->mail->arena, str_sub(h->name, 0, 60)));
 		add_token(x, mix(order * 5 + name));
 		order = name;
 		if (canonical.n >= FEATURES_HEADER_BYTES)
@@ -269,9 +272,10 @@ static void structure_of(struct extractor *x)
 	char text[200];
 	for (size_t i = 0; i < x->mail->parts.n && i < PARTS_MAX; i++) {
 		const struct mail_part *p = &x->mail->parts.v[i];
-		int n = snprintf(text, sizeof(text), "%u %.*s/%.*s %.*s %d", p->depth, (int)(p->type.n % 40), p->type.p,
-			(int)(p->subtype.n % 40), p->subtype.p, (int)(p->charset.n % 40),
-			p->charset.n ? p->charset.p : "", (int)p->encoding);
+		int n = snprintf(text, sizeof(text), "%u %.*s/%.*s %.*s %d", p->depth,
+			(int)(p->type.n % 40), p->type.p, (int)(p->subtype.n % 40), p->subtype.p,
+			(int)(p->charset.n % 40), p->charset.n ? p->charset.p : "",
+			(int)p->encoding);
 		add_token(x, hash_octets(x, 4, str_from(text, (size_t)n)));
 		size_t dot = str_rchr(p->filename, '.');
 		if (dot < p->filename.n)
@@ -292,8 +296,9 @@ static void shouts_of(struct extractor *x, struct str s)
 		for (; i < s.n && (char_is_alnum(s.p[i]) || s.p[i] == '!' || s.p[i] == '$'); i++)
 			loud |= s.p[i] <= 'Z';
 		if (loud)
-			add_token(x, hash_octets(x, field, str_sub(s, from, i - from < WORD_MAX ?
-				i - from : WORD_MAX)));
+			add_token(x, hash_octets(x, field,
+					     str_sub(s, from,
+						     i - from < WORD_MAX ? i - from : WORD_MAX)));
 		if (i == from)
 			i++;
 	}
@@ -332,16 +337,21 @@ static void body_of(struct extractor *x)
 
 void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r)
 {
-	struct extractor x = { .mail = mail, .out = features_r };
+	struct extractor x;
+	x.mail = mail;
 	memcpy(x.key, salt, sizeof(x.key));
 	x.key[1] |= 1;
-	features_r->gram_count = features_r->token_count = 0;
-	features_r->grams = ARENA_ARRAY(mail->arena, FEATURES_GRAMS, uint32_t);
-	features_r->tokens = ARENA_ARRAY(mail->arena, FEATURES_TOKENS, uint64_t);
-	x.gram_set = ARENA_ARRAY(mail->arena, GRAM_SET, uint32_t);
-	x.token_set = ARENA_ARRAY(mail->arena, TOKEN_SET, uint64_t);
+	x.gram_count = x.token_count = 0;
+	memset(x.gram_set, 0, sizeof(x.gram_set));
+	memset(x.token_set, 0, sizeof(x.token_set));
 	headers_of(&x);
 	body_of(&x);
 	links_of(&x);
 	structure_of(&x);
+	features_r->gram_count = x.gram_count;
+	features_r->token_count = x.token_count;
+	features_r->grams = ARENA_ARRAY(mail->arena, x.gram_count, uint32_t);
+	features_r->tokens = ARENA_ARRAY(mail->arena, x.token_count, uint64_t);
+	memcpy(features_r->grams, x.grams, x.gram_count * sizeof(x.grams[0]));
+	memcpy(features_r->tokens, x.tokens, x.token_count * sizeof(x.tokens[0]));
 }

@@ -18,7 +18,7 @@
 #include "core/mail/mail.h"
 
 enum {
-	FEATURES_GRAMS = 8192,	/* at most */
+	FEATURES_GRAMS = 8192, /* at most */
 	FEATURES_TOKENS = 6000,
 	FEATURES_HEADER_BYTES = 3000,
 	FEATURES_TEXT_BYTES = 3000, /* grams of the text */

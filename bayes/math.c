@@ -48,6 +48,7 @@ double math_logistic(double x)
 
 double math_sqrt(double x)
 {
-	/* IEEE 754 demands the exactly rounded root, so the machine's own is the same everywhere. */
+	/* IEEE 754 demands the exactly rounded root, so the machine's own is the same everywhere.
+	 */
 	return sqrt(x);
 }

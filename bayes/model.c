@@ -16,11 +16,12 @@
 #define GRAMS_SHARE  0.7
 #define WORDS_SHARE  0.5
 #define COUNTS_SHARE 0.35
-/* Logistic regression: step = RATE * error / sqrt(EFFORT + what was learned at the weight before) */
-#define GRAMS_RATE 0.03
-#define WORDS_RATE 0.05
-#define EFFORT	   1.0
-#define STEP_MAX   10.0 /* by which one lesson may move the log-odds of its own message */
+/* Logistic regression: step = RATE * error / sqrt(EFFORT + what was learned at the weight before)
+ */
+#define GRAMS_RATE	 0.03
+#define WORDS_RATE	 0.05
+#define EFFORT		 1.0
+#define STEP_MAX	 10.0 /* by which one lesson may move the log-odds of its own message */
 #define BALANCE_MIN_SEEN 20.0
 /* Counts */
 #define PRIOR_STRENGTH 0.05 /* documents' worth of "undecided" that every token starts with */
@@ -39,6 +40,8 @@
 #define CONFIDENCE     2.0 /* log-odds to one unit of natural log-odds, as measured */
 #define PROGRESS_RATE  0.005
 
+enum { AHEAD = 16 }; /* slots that are expected before they are read */
+
 struct model {
 	struct table table;
 };
@@ -46,8 +49,8 @@ struct model {
 /* What both judging and learning need to know of a message. */
 struct look {
 	struct opinion opinion;
-	double familiar[2]; /* share of its tokens that each class knows */
-	double seen[2];	    /* messages of ham, of spam */
+	double familiar[2];		  /* share of its tokens that each class knows */
+	double seen[2];			  /* messages of ham, of spam */
 	ptrdiff_t slots[FEATURES_TOKENS]; /* of its tokens, -1 for unknown ones */
 };
 
@@ -75,7 +78,7 @@ int model_ensure(const char *path, struct err *err)
 
 static void set_start(struct table_header *h)
 {
-	for (int class = 0; class < 2; class++) {
+	for (int class = 0; class < 2; class ++) {
 		set(&h->familiar[class], FAMILIAR_START);
 		set(&h->label_noise[class], NOISE_LEAST);
 	}
@@ -84,7 +87,9 @@ static void set_start(struct table_header *h)
 struct model *model_open(const char *path, enum model_mode mode, struct err *err)
 {
 	static const enum table_mode modes[] = {
-		[MODEL_READ] = TABLE_READ, [MODEL_WRITE] = TABLE_WRITE, [MODEL_MEMORY] = TABLE_MEMORY,
+		[MODEL_READ] = TABLE_READ,
+		[MODEL_WRITE] = TABLE_WRITE,
+		[MODEL_MEMORY] = TABLE_MEMORY,
 	};
 	struct model *m = calloc(1, sizeof(*m));
 	assert(m);
@@ -152,8 +157,8 @@ void model_learned(const struct model *m, int64_t *spam_r, int64_t *ham_r)
 void model_progress(const struct model *m, struct model_progress *progress_r)
 {
 	const struct table_header *h = m->table.header;
-	*progress_r = (struct model_progress){ get(&h->error), get(&h->disagreement),
-		{ get(&h->label_noise[0]), get(&h->label_noise[1]) } };
+	*progress_r = (struct model_progress){get(&h->error), get(&h->disagreement),
+		{get(&h->label_noise[0]), get(&h->label_noise[1])}};
 }
 
 /* Judging */
@@ -166,8 +171,11 @@ static double least_seen(const struct look *look)
 static double gram_view(const struct table *t, const struct features *f)
 {
 	double sum = 0;
-	for (size_t i = 0; i < f->gram_count; i++)
+	for (size_t i = 0; i < f->gram_count; i++) {
+		if (i + AHEAD < f->gram_count)
+			table_expect_gram(t, f->grams[i + AHEAD]);
 		sum += table_gram(t, f->grams[i]).value;
+	}
 	return sum;
 }
 
@@ -175,17 +183,37 @@ static double gram_view(const struct table *t, const struct features *f)
  * What the token alone would say. Its evidence is counted in documents of the rarer
  * class, so that a flood of one class does not make every new token speak for it.
  */
-static bool token_says(const struct table_token *token, const struct look *look, double *log_odds_r)
+static bool token_says(const struct table_token *token, const struct look *look, double *odds_r)
 {
 	double ham = token->ham / (look->seen[0] + 1), spam = token->spam / (look->seen[1] + 1);
 	double weight = (ham + spam) * least_seen(look);
 	if (weight <= 0)
 		return false;
-	double p = (PRIOR_STRENGTH * 0.5 + weight * (spam / (ham + spam))) / (PRIOR_STRENGTH + weight);
+	double p =
+		(PRIOR_STRENGTH * 0.5 + weight * (spam / (ham + spam))) / (PRIOR_STRENGTH + weight);
 	if (fabs(p - 0.5) < LEAST_DISTANCE)
 		return false;
-	*log_odds_r = math_log(p / (1 - p));
+	*odds_r = p / (1 - p);
 	return true;
+}
+
+/* A sum of logarithms, of which few are taken: odds are multiplied as long as there is room. */
+struct product {
+	double factor, sum;
+};
+
+static void add_log(struct product *p, double odds)
+{
+	p->factor *= odds;
+	if (p->factor > 1e200 || p->factor < 1e-200) {
+		p->sum += math_log(p->factor);
+		p->factor = 1;
+	}
+}
+
+static double product_log(const struct product *p)
+{
+	return p->sum + math_log(p->factor);
 }
 
 static double beyond_knee(double x)
@@ -196,9 +224,12 @@ static double beyond_knee(double x)
 
 static void token_views(const struct table *t, const struct features *f, struct look *look)
 {
-	double sum = 0, heard = 0, words = 0, known[2] = { 0, 0 };
+	struct product product = {1, 0};
+	double heard = 0, words = 0, known[2] = {0, 0};
 	for (size_t i = 0; i < f->token_count; i++) {
-		double log_odds;
+		double odds;
+		if (i + AHEAD < f->token_count)
+			table_expect_token(t, f->tokens[i + AHEAD]);
 		look->slots[i] = table_find(t, f->tokens[i]);
 		if (look->slots[i] < 0)
 			continue;
@@ -206,18 +237,19 @@ static void token_views(const struct table *t, const struct features *f, struct 
 		known[0] += token.ham > 0;
 		known[1] += token.spam > 0;
 		words += token.weight.value;
-		if (token_says(&token, look, &log_odds)) {
-			sum += log_odds;
+		if (token_says(&token, look, &odds)) {
+			add_log(&product, odds);
 			heard++;
 		}
 	}
-	for (int class = 0; class < 2; class++)
+	for (int class = 0; class < 2; class ++)
 		look->familiar[class] = known[class] / ((double)f->token_count + 1);
 	look->opinion.words = words;
 	/* Tokens are not independent: the evidence of k of them counts as that of about sqrt(k). */
 	if (heard > 0)
-		look->opinion.counts = beyond_knee(sum / math_sqrt(heard) * least_seen(look) /
-						   (least_seen(look) + HARDLY_KNOWN));
+		look->opinion.counts =
+			beyond_knee(product_log(&product) / math_sqrt(heard) * least_seen(look) /
+				    (least_seen(look) + HARDLY_KNOWN));
 }
 
 /* While one class is hardly known: is the message less like the other than that one's own are? */
@@ -233,9 +265,9 @@ static double novelty(const struct table *t, const struct look *look)
 
 static void look_at(const struct table *t, const struct features *f, struct look *look)
 {
-	for (int class = 0; class < 2; class++)
+	for (int class = 0; class < 2; class ++)
 		look->seen[class] = get(&t->header->seen[class]);
-	look->opinion = (struct opinion){ .grams = gram_view(t, f) };
+	look->opinion = (struct opinion){.grams = gram_view(t, f)};
 	token_views(t, f, look);
 	struct opinion *o = &look->opinion;
 	o->log_odds = GRAMS_SHARE * o->grams + WORDS_SHARE * o->words + COUNTS_SHARE * o->counts;
@@ -273,7 +305,8 @@ static double trust(struct table *t, const struct look *look, bool spam)
 	double p = math_logistic((spam ? 1 : -1) * look->opinion.log_odds / CONFIDENCE);
 	if (p < 1e-5)
 		p = 1e-5;
-	double right = (1 - get(noise)) * p, wrong = get(noise) * (1 - p), believed = right / (right + wrong);
+	double right = (1 - get(noise)) * p, wrong = get(noise) * (1 - p),
+	       believed = right / (right + wrong);
 	approach(noise, 1 - believed, NOISE_RATE);
 	if (get(noise) < NOISE_LEAST)
 		set(noise, NOISE_LEAST);
@@ -282,7 +315,7 @@ static double trust(struct table *t, const struct look *look, bool spam)
 	return believed;
 }
 
-/* The step of a weight, and of all weights of a message together at most STEP_MAX. */
+/* Each weight's own rate, which slows down with what was learned at it. */
 static double rate_of(struct table_weight w, double rate, double error)
 {
 	return rate / math_sqrt(EFFORT + w.effort + fabs(error));
@@ -293,34 +326,40 @@ static double cap(double sum)
 	return sum > STEP_MAX ? STEP_MAX / sum : 1;
 }
 
-static struct table_weight stepped(struct table_weight w, double rate, double error)
+static void step(struct table_weight *w, double rate, double error)
 {
-	return (struct table_weight){ w.value + rate_of(w, rate, error) * error, w.effort + fabs(error) };
+	w->value += rate * error;
+	w->effort += fabs(error);
 }
 
 static void learn_grams(struct table *t, const struct features *f, double error)
 {
-	double sum = 0;
-	for (size_t i = 0; i < f->gram_count; i++)
-		sum += rate_of(table_gram(t, f->grams[i]), GRAMS_RATE, error);
-	double rate = GRAMS_RATE * cap(sum);
-	for (size_t i = 0; i < f->gram_count; i++)
-		table_set_gram(t, f->grams[i], stepped(table_gram(t, f->grams[i]), rate, error));
+	double rates[FEATURES_GRAMS], sum = 0;
+	for (size_t i = 0; i < f->gram_count; i++) {
+		rates[i] = rate_of(table_gram(t, f->grams[i]), GRAMS_RATE, error);
+		sum += rates[i];
+	}
+	for (size_t i = 0; i < f->gram_count; i++) {
+		struct table_weight w = table_gram(t, f->grams[i]);
+		step(&w, rates[i] * cap(sum), error);
+		table_set_gram(t, f->grams[i], w);
+	}
 }
 
-static void learn_tokens(struct table *t, const struct features *f, struct look *look, bool spam,
-	double error)
+static void learn_tokens(
+	struct table *t, const struct features *f, struct look *look, bool spam, double error)
 {
-	double sum = 0;
+	double rates[FEATURES_TOKENS], sum = 0;
 	for (size_t i = 0; i < f->token_count; i++) {
 		if (look->slots[i] < 0)
 			look->slots[i] = (ptrdiff_t)table_take(t, f->tokens[i]);
-		sum += rate_of(table_token(t, (size_t)look->slots[i]).weight, WORDS_RATE, error);
+		rates[i] =
+			rate_of(table_token(t, (size_t)look->slots[i]).weight, WORDS_RATE, error);
+		sum += rates[i];
 	}
-	double rate = WORDS_RATE * cap(sum);
 	for (size_t i = 0; i < f->token_count; i++) {
 		struct table_token token = table_token(t, (size_t)look->slots[i]);
-		token.weight = stepped(token.weight, rate, error);
+		step(&token.weight, rates[i] * cap(sum), error);
 		*(spam ? &token.spam : &token.ham) += 1;
 		table_set_token(t, (size_t)look->slots[i], &token);
 	}
@@ -350,7 +389,8 @@ struct opinion model_learn(struct model *m, const struct features *f, bool spam,
 	look_at(t, f, &look);
 	double weight = balance(&look, spam) * trust(t, &look, spam);
 	learn_grams(t, f, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.grams)));
-	learn_tokens(t, f, &look, spam, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.words)));
+	learn_tokens(
+		t, f, &look, spam, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.words)));
 	note_progress(t->header, &look, spam);
 	return look.opinion;
 }

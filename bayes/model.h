@@ -46,7 +46,7 @@ void model_learned(const struct model *model, int64_t *spam_r, int64_t *ham_r);
 
 /* What the views say of a message. */
 struct opinion {
-	double log_odds; /* of spam; unsaturated, finite; 0 for an empty model */
+	double log_odds;	     /* of spam; unsaturated, finite; 0 for an empty model */
 	double grams, words, counts; /* each view's own */
 };
 struct opinion model_classify(const struct model *model, const struct features *features);
@@ -54,8 +54,8 @@ struct opinion model_classify(const struct model *model, const struct features *
  * One lesson. `time` (seconds since 1970, or 0 for "no clock") moves the model's time on, by
  * which older lessons fade. Returns what the model thought before it learned.
  */
-struct opinion model_learn(struct model *model, const struct features *features, bool spam,
-	int64_t time);
+struct opinion model_learn(
+	struct model *model, const struct features *features, bool spam, int64_t time);
 
 /* How it is doing, of late (of about the last 200 lessons): judged before they were learned. */
 struct model_progress {

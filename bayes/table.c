@@ -17,22 +17,8 @@ enum {
 	VERSION = 2,
 	HEADER_BYTES = 4096,
 	HALF_LIFE_DAYS = 180,
-	PROBES = 16,		/* of a token, from its slot on */
-	COUNT_MAX = (1 << 20) - 1, /* in sixteenths of a document */
-	EFFORT_MAX = (1 << 20) - 1,
-	EPOCHS = 1 << 12,
+	PROBES = 16, /* of a token, from its slot on */
 };
-
-/*
- * A weight's word:   32 bits value, 20 bits effort, 12 bits epoch
- * A token's word:    24 bits key, 20 bits documents of spam, 20 bits of ham; a weight's word
- *
- * Fixed point, so that fading and adding give the same bits everywhere: 20 bits behind
- * the point leave room for weights up to 2048.
- */
-#define WEIGHT_ONE 1048576.0
-#define EFFORT_ONE 256.0
-#define COUNT_ONE  16.0
 
 static const char magic[8] = "GPBAYES";
 
@@ -54,7 +40,7 @@ static void init(struct table_header *h)
 
 static int write_new(const char *path, struct err *err)
 {
-	struct table_header h = { .version = 0 };
+	struct table_header h = {.version = 0};
 	init(&h);
 	hash_random(h.salt, sizeof(h.salt));
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
@@ -96,7 +82,8 @@ static int check_header(const struct table_header *h, const char *path, struct e
 		return err_set(err, "model %s is no model: delete it and learn anew", path);
 	if (h->version != VERSION || h->grams != TABLE_GRAMS || h->tokens != TABLE_TOKENS ||
 		h->half_life_days == 0)
-		return err_set(err, "model %s is of another version: delete it and learn anew", path);
+		return err_set(
+			err, "model %s is of another version: delete it and learn anew", path);
 	return 0;
 }
 
@@ -110,7 +97,8 @@ static int map_file(struct table *t, const char *path, struct err *err)
 	if (write_it && flock(t->fd, LOCK_EX | LOCK_NB) < 0)
 		return err_set(err, "model %s is being written by another process", path);
 	if (st.st_size != (off_t)t->size)
-		return err_set(err, "model %s is damaged or of another version: delete it and learn anew",
+		return err_set(err,
+			"model %s is damaged or of another version: delete it and learn anew",
 			path);
 	t->map = mmap(NULL, t->size, PROT_READ | (write_it ? PROT_WRITE : 0), MAP_SHARED, t->fd, 0);
 	if (t->map == MAP_FAILED) {
@@ -123,9 +111,10 @@ static int map_file(struct table *t, const char *path, struct err *err)
 
 int table_open(struct table *t, const char *path, enum table_mode mode, struct err *err)
 {
-	*t = (struct table){ .mode = mode, .fd = -1, .size = file_size() };
+	*t = (struct table){.mode = mode, .fd = -1, .size = file_size()};
 	if (mode == TABLE_MEMORY) {
-		t->map = mmap(NULL, t->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		t->map = mmap(
+			NULL, t->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		assert(t->map != MAP_FAILED);
 		place(t);
 		init(t->header);
@@ -193,8 +182,9 @@ int table_copy(const struct table *t, const char *path, struct err *err)
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return err_sys(err, "%s cannot be made", temporary);
-	int rc = write_all(fd, t->map, t->size) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0 ?
-		err_sys(err, "%s cannot be written", path) : 0;
+	int rc = write_all(fd, t->map, t->size) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0
+			 ? err_sys(err, "%s cannot be written", path)
+			 : 0;
 	close(fd);
 	if (rc < 0)
 		unlink(temporary);
@@ -203,14 +193,15 @@ int table_copy(const struct table *t, const char *path, struct err *err)
 
 /* Fading */
 
-/* 2^-(steps/4) of a value; beyond 40 half-lives nothing is left. */
-static double faded(uint32_t steps)
+double table_faded(uint32_t steps)
 {
-	static const double quarters[TABLE_FADE_STEPS] = { 1, 0.84089641525371454, 0.70710678118654752,
-		0.59460355750136053 };
+	static const double quarters[TABLE_FADE_STEPS] = {
+		1, 0.84089641525371454, 0.70710678118654752, 0.59460355750136053};
+	/* Beyond 40 half-lives nothing is left. */
 	if (steps >= 40 * TABLE_FADE_STEPS)
 		return 0;
-	return quarters[steps % TABLE_FADE_STEPS] / (double)((uint64_t)1 << steps / TABLE_FADE_STEPS);
+	return quarters[steps % TABLE_FADE_STEPS] /
+	       (double)((uint64_t)1 << steps / TABLE_FADE_STEPS);
 }
 
 static uint32_t epoch_now(const struct table *t)
@@ -220,8 +211,8 @@ static uint32_t epoch_now(const struct table *t)
 
 static void fade_sum(_Atomic double *sum, double by)
 {
-	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) * by,
-		memory_order_relaxed);
+	atomic_store_explicit(
+		sum, atomic_load_explicit(sum, memory_order_relaxed) * by, memory_order_relaxed);
 }
 
 void table_advance(struct table *t, int64_t seconds)
@@ -232,25 +223,12 @@ void table_advance(struct table *t, int64_t seconds)
 	uint32_t before = epoch_now(t);
 	if (now <= before)
 		return;
-	fade_sum(&h->seen[0], faded(now - before));
-	fade_sum(&h->seen[1], faded(now - before));
+	fade_sum(&h->seen[0], table_faded(now - before));
+	fade_sum(&h->seen[1], table_faded(now - before));
 	atomic_store_explicit(&h->epoch, now, memory_order_relaxed);
 }
 
-/* Words. A slot's epoch has 12 bits: it is the newest time with these bits that is not yet to come. */
-
-static double fading_of(const struct table *t, uint64_t word)
-{
-	uint32_t steps = (epoch_now(t) - (uint32_t)(word % EPOCHS)) % EPOCHS;
-	return steps == 0 ? 1 : faded(steps);
-}
-
-static struct table_weight weight_unpack(const struct table *t, uint64_t word)
-{
-	double fade = fading_of(t, word);
-	return (struct table_weight){ (double)(int32_t)(word >> 32) / WEIGHT_ONE * fade,
-		(double)(word >> 12 & EFFORT_MAX) / EFFORT_ONE * fade };
-}
+/* Words */
 
 static uint64_t clamp(double value, double max)
 {
@@ -259,13 +237,14 @@ static uint64_t clamp(double value, double max)
 
 static uint64_t weight_pack(const struct table *t, struct table_weight w)
 {
-	double value = w.value * WEIGHT_ONE;
+	double value = w.value * TABLE_WEIGHT_ONE;
 	if (value > INT32_MAX)
 		value = INT32_MAX;
 	if (value < -INT32_MAX)
 		value = -INT32_MAX;
-	return (uint64_t)(uint32_t)(int32_t)value << 32 | clamp(w.effort * EFFORT_ONE, EFFORT_MAX) << 12 |
-		epoch_now(t) % EPOCHS;
+	return (uint64_t)(uint32_t)(int32_t)value << 32 |
+	       clamp(w.effort * TABLE_EFFORT_ONE, TABLE_FIELD_MAX) << 12 |
+	       epoch_now(t) % TABLE_EPOCHS;
 }
 
 static uint64_t load(const _Atomic uint64_t *word)
@@ -276,11 +255,6 @@ static uint64_t load(const _Atomic uint64_t *word)
 static void store(_Atomic uint64_t *word, uint64_t value)
 {
 	atomic_store_explicit(word, value, memory_order_relaxed);
-}
-
-struct table_weight table_gram(const struct table *t, uint32_t gram)
-{
-	return weight_unpack(t, load(&t->grams[gram % TABLE_GRAMS]));
 }
 
 void table_set_gram(struct table *t, uint32_t gram, struct table_weight weight)
@@ -328,17 +302,9 @@ size_t table_take(struct table *t, uint64_t token)
 			rarest = slot;
 		}
 	}
-	store(&t->tokens[2 * rarest + 1], epoch_now(t) % EPOCHS);
+	store(&t->tokens[2 * rarest + 1], epoch_now(t) % TABLE_EPOCHS);
 	store(&t->tokens[2 * rarest], key_of(token) << 40);
 	return rarest;
-}
-
-struct table_token table_token(const struct table *t, size_t slot)
-{
-	uint64_t word = load(&t->tokens[2 * slot]), weight = load(&t->tokens[2 * slot + 1]);
-	double fade = fading_of(t, weight);
-	return (struct table_token){ (double)(word & COUNT_MAX) / COUNT_ONE * fade,
-		(double)(word >> 20 & COUNT_MAX) / COUNT_ONE * fade, weight_unpack(t, weight) };
 }
 
 void table_set_token(struct table *t, size_t slot, const struct table_token *token)
@@ -346,11 +312,12 @@ void table_set_token(struct table *t, size_t slot, const struct table_token *tok
 	uint64_t key = load(&t->tokens[2 * slot]) >> 40;
 	/* Both are halved when one is full, so that their ratio stays. */
 	double ham = token->ham, spam = token->spam;
-	if (ham * COUNT_ONE > COUNT_MAX || spam * COUNT_ONE > COUNT_MAX) {
+	if (ham * TABLE_COUNT_ONE > TABLE_FIELD_MAX || spam * TABLE_COUNT_ONE > TABLE_FIELD_MAX) {
 		ham /= 2;
 		spam /= 2;
 	}
-	store(&t->tokens[2 * slot], key << 40 | clamp(spam * COUNT_ONE, COUNT_MAX) << 20 |
-		clamp(ham * COUNT_ONE, COUNT_MAX));
+	store(&t->tokens[2 * slot], key << 40 |
+					    clamp(spam * TABLE_COUNT_ONE, TABLE_FIELD_MAX) << 20 |
+					    clamp(ham * TABLE_COUNT_ONE, TABLE_FIELD_MAX));
 	store(&t->tokens[2 * slot + 1], weight_pack(t, token->weight));
 }

@@ -34,12 +34,12 @@ struct table_header {
 	uint32_t half_life_days;
 	uint8_t salt[16];
 	_Atomic uint32_t unclean;
-	_Atomic uint32_t epoch;		   /* the table's time, in steps of fading */
-	_Atomic uint64_t generation;	   /* lessons, ever */
-	_Atomic uint64_t learned[2];	   /* messages of ham and of spam, ever */
-	_Atomic double seen[2];		   /* the same, faded as the slots are */
-	_Atomic double familiar[2];	   /* share of a message's tokens that its class knew before it */
-	_Atomic double label_noise[2];	   /* share of labels that are taken for wrong */
+	_Atomic uint32_t epoch;	     /* the table's time, in steps of fading */
+	_Atomic uint64_t generation; /* lessons, ever */
+	_Atomic uint64_t learned[2]; /* messages of ham and of spam, ever */
+	_Atomic double seen[2];	     /* the same, faded as the slots are */
+	_Atomic double familiar[2];  /* share of a message's tokens that its class knew before it */
+	_Atomic double label_noise[2];	    /* share of labels that are taken for wrong */
 	_Atomic double error, disagreement; /* of late: of the model, and between its views */
 };
 
@@ -77,13 +77,73 @@ int table_copy(const struct table *table, const char *path, struct err *err);
 /* The table's time moves on (never back); the header's sums fade. */
 void table_advance(struct table *table, int64_t seconds);
 
-struct table_weight table_gram(const struct table *table, uint32_t gram);
+/* Slots. Here and not in table.c, since thousands are read for each message. */
+
+/*
+ * A weight's word:   32 bits value, 20 bits effort, 12 bits epoch
+ * A token's word:    24 bits key, 20 bits documents of spam, 20 bits of ham; a weight's word
+ *
+ * Fixed point, so that fading and adding give the same bits everywhere: 20 bits behind
+ * the point leave room for weights up to 2048.
+ */
+#define TABLE_WEIGHT_ONE 1048576.0
+#define TABLE_EFFORT_ONE 256.0
+#define TABLE_COUNT_ONE	 16.0
+enum { TABLE_FIELD_MAX = (1 << 20) - 1, TABLE_EPOCHS = 1 << 12 };
+
+/* What is left of a value after that many steps. */
+double table_faded(uint32_t steps);
+
+/* A slot's epoch has 12 bits: the newest time with these bits that is not yet to come. */
+static inline double table_fading(const struct table *t, uint64_t word)
+{
+	uint32_t now = atomic_load_explicit(&t->header->epoch, memory_order_relaxed);
+	uint32_t steps = (now - (uint32_t)(word % TABLE_EPOCHS)) % TABLE_EPOCHS;
+	return steps == 0 ? 1 : table_faded(steps);
+}
+
+static inline struct table_weight table_unpack(uint64_t word, double fading)
+{
+	return (struct table_weight){
+		(double)(int32_t)(word >> 32) * (1 / TABLE_WEIGHT_ONE) * fading,
+		(double)(word >> 12 & TABLE_FIELD_MAX) * (1 / TABLE_EFFORT_ONE) * fading,
+	};
+}
+
+static inline struct table_weight table_gram(const struct table *t, uint32_t gram)
+{
+	uint64_t word = atomic_load_explicit(&t->grams[gram % TABLE_GRAMS], memory_order_relaxed);
+	return table_unpack(word, table_fading(t, word));
+}
+
+static inline struct table_token table_token(const struct table *t, size_t slot)
+{
+	uint64_t word = atomic_load_explicit(&t->tokens[2 * slot], memory_order_relaxed);
+	uint64_t weight = atomic_load_explicit(&t->tokens[2 * slot + 1], memory_order_relaxed);
+	double fading = table_fading(t, weight);
+	return (struct table_token){
+		(double)(word & TABLE_FIELD_MAX) * (1 / TABLE_COUNT_ONE) * fading,
+		(double)(word >> 20 & TABLE_FIELD_MAX) * (1 / TABLE_COUNT_ONE) * fading,
+		table_unpack(weight, fading),
+	};
+}
+
+/* Say early which slots will be read: most are in no cache. */
+static inline void table_expect_gram(const struct table *t, uint32_t gram)
+{
+	__builtin_prefetch((const void *)&t->grams[gram % TABLE_GRAMS]);
+}
+
+static inline void table_expect_token(const struct table *t, uint64_t token)
+{
+	__builtin_prefetch((const void *)&t->tokens[2 * (token % TABLE_TOKENS)]);
+}
+
 void table_set_gram(struct table *table, uint32_t gram, struct table_weight weight);
 /* The slot of a token, or -1 if it is not known. */
 ptrdiff_t table_find(const struct table *table, uint64_t token);
 /* The same; if it is not known, it takes a free slot, or that of the rarest neighbour. */
 size_t table_take(struct table *table, uint64_t token);
-struct table_token table_token(const struct table *table, size_t slot);
 void table_set_token(struct table *table, size_t slot, const struct table_token *token);
 
 #endif

@@ -23,10 +23,11 @@ struct bayes_conf {
 
 #define AT(member) offsetof(struct bayes_conf, member)
 static const struct option bayes_options[] = {
-	{ "model", OPTION_STRING, AT(model_path), "", .help =
-		"The model's file; by default bayes/model in state_dir." },
-	{ "min_learned", OPTION_INT, AT(min_learned), "50", 1, 1e9, .help =
-		"Messages of each kind that must have been learned before the classifier counts." },
+	{"model", OPTION_STRING, AT(model_path), "",
+		.help = "The model's file; by default bayes/model in state_dir."},
+	{"min_learned", OPTION_INT, AT(min_learned), "50", 1, 1e9,
+		.help = "Messages of each kind that must have been learned before the classifier "
+			"counts."},
 	OPTION_ROWS_END,
 };
 
@@ -35,21 +36,29 @@ static const struct {
 	double least; /* log-odds from here on */
 	const char *name;
 } bands[] = {
-	{ 10, "BAYES_999" }, { 6, "BAYES_99" }, { 4, "BAYES_95" }, { 2.5, "BAYES_80" }, { 1, "BAYES_60" },
-	{ -1, "BAYES_50" }, { -2.5, "BAYES_40" }, { -4, "BAYES_20" }, { -6, "BAYES_05" }, { -1e300, "BAYES_00" },
+	{10, "BAYES_999"},
+	{6, "BAYES_99"},
+	{4, "BAYES_95"},
+	{2.5, "BAYES_80"},
+	{1, "BAYES_60"},
+	{-1, "BAYES_50"},
+	{-2.5, "BAYES_40"},
+	{-4, "BAYES_20"},
+	{-6, "BAYES_05"},
+	{-1e300, "BAYES_00"},
 };
 static const struct finding_def bayes_findings[] = {
-	{ "BAYES_999", 4.5, "The classifier is sure that this is spam." },
-	{ "BAYES_99", 3.5, "The classifier is nearly sure that this is spam." },
-	{ "BAYES_95", 3.0, "The classifier takes this for spam." },
-	{ "BAYES_80", 2.0, "The classifier thinks that this is spam." },
-	{ "BAYES_60", 1.0, "The classifier leans to spam." },
-	{ "BAYES_50", 0, "The classifier is undecided." },
-	{ "BAYES_40", -0.3, "The classifier leans to wanted mail." },
-	{ "BAYES_20", -0.8, "The classifier thinks that this is wanted." },
-	{ "BAYES_05", -1.2, "The classifier takes this for wanted mail." },
-	{ "BAYES_00", -1.9, "The classifier is nearly sure that this is wanted." },
-	{ NULL },
+	{"BAYES_999", 4.5, "The classifier is sure that this is spam."},
+	{"BAYES_99", 3.5, "The classifier is nearly sure that this is spam."},
+	{"BAYES_95", 3.0, "The classifier takes this for spam."},
+	{"BAYES_80", 2.0, "The classifier thinks that this is spam."},
+	{"BAYES_60", 1.0, "The classifier leans to spam."},
+	{"BAYES_50", 0, "The classifier is undecided."},
+	{"BAYES_40", -0.3, "The classifier leans to wanted mail."},
+	{"BAYES_20", -0.8, "The classifier thinks that this is wanted."},
+	{"BAYES_05", -1.2, "The classifier takes this for wanted mail."},
+	{"BAYES_00", -1.9, "The classifier is nearly sure that this is wanted."},
+	{NULL},
 };
 
 static int bayes_start(void *conf, const struct env *env, struct err *err)
@@ -82,8 +91,8 @@ static enum step bayes_run(struct filter_call *call)
 	size_t band = 0;
 	while (o.log_odds < bands[band].least)
 		band++;
-	report(call, bands[band].name, "%s Its log-odds of spam are %.1f.", bayes_findings[band].sentence,
-		o.log_odds);
+	report(call, bands[band].name, "%s Its log-odds of spam are %.1f.",
+		bayes_findings[band].sentence, o.log_odds);
 	return STEP_DONE;
 }
 
@@ -102,7 +111,7 @@ const struct filter filter_bayes = {
 	.name = "bayes",
 	.summary = "the statistical classifier, trained by what users report",
 	.stages = STAGE_MESSAGE,
-	.after = (const char *const[]){ "*", NULL },
+	.after = (const char *const[]){"*", NULL},
 	.findings = bayes_findings,
 	.options = bayes_options,
 	.conf_size = sizeof(struct bayes_conf),

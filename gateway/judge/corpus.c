@@ -97,8 +97,9 @@ static int walk_path(struct walk *w, const char *path, int depth, struct err *er
 }
 
 int corpus_walk(const char *path, struct arena *arena,
-	int (*each)(void *context, struct str message, struct err *err), void *context, struct err *err)
+	int (*each)(void *context, struct str message, struct err *err), void *context,
+	struct err *err)
 {
-	struct walk w = { arena, each, context };
+	struct walk w = {arena, each, context};
 	return walk_path(&w, path, 0, err);
 }

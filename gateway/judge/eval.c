@@ -25,8 +25,8 @@ struct sample {
 };
 
 /* The whole index first: a wrong line ends the run before it has printed anything. */
-static int read_index(const char *file, struct arena *arena, struct sample **samples_r, size_t *count_r,
-	struct err *err)
+static int read_index(const char *file, struct arena *arena, struct sample **samples_r,
+	size_t *count_r, struct err *err)
 {
 	struct str text, line;
 	size_t number = 0, room = 0;
@@ -43,15 +43,19 @@ static int read_index(const char *file, struct arena *arena, struct sample **sam
 			continue;
 		bool spam = str_starts(line, "spam ");
 		if (!spam && !str_starts(line, "ham "))
-			return err_set(err, "%s:%zu: expected \"spam PATH\" or \"ham PATH\"", file, number);
+			return err_set(err, "%s:%zu: expected \"spam PATH\" or \"ham PATH\"", file,
+				number);
 		struct str path = str_skip(line, spam ? 5 : 4);
 		if (*count_r == room) {
-			*samples_r = arena_grow(arena, *samples_r, room, room * 2 + 1024, sizeof(**samples_r));
+			*samples_r = arena_grow(
+				arena, *samples_r, room, room * 2 + 1024, sizeof(**samples_r));
 			room = room * 2 + 1024;
 		}
-		(*samples_r)[(*count_r)++] = (struct sample){ spam,
-			path.n && path.p[0] == '/' ? arena_cstr(arena, path) :
-						     arena_printf(arena, "%.*s%.*s", STR_ARG(folder), STR_ARG(path)).p };
+		(*samples_r)[(*count_r)++] = (struct sample){spam,
+			path.n && path.p[0] == '/'
+				? arena_cstr(arena, path)
+				: arena_printf(arena, "%.*s%.*s", STR_ARG(folder), STR_ARG(path))
+					  .p};
 	}
 	return 0;
 }
@@ -84,7 +88,9 @@ static int make_folder(const char *path, struct err *err)
 	while (readdir(d))
 		entries++;
 	closedir(d);
-	return entries <= 2 ? 0 : err_set(err, "%s is not empty: evaluation begins with an empty model", path);
+	return entries <= 2 ? 0
+			    : err_set(err, "%s is not empty: evaluation begins with an empty model",
+				      path);
 }
 
 static struct model *open_model(const char *folder, struct arena *arena, struct err *err)
@@ -123,9 +129,11 @@ static int run(const struct command *command, const void *values, int argc, char
 
 const struct command eval_command = {
 	.name = "eval",
-	.summary = "Runs the classifier over a corpus in order, learning each message after it was judged.",
-	.description = "Begins with an empty model. Prints a line a message, flushed: LABEL LOG_ODDS, positive "
-		"for spam. No DNS and no findings of other filters take part.",
+	.summary = "Runs the classifier over a corpus in order, learning each message after it was "
+		   "judged.",
+	.description = "Begins with an empty model. Prints a line a message, flushed: LABEL "
+		       "LOG_ODDS, positive "
+		       "for spam. No DNS and no findings of other filters take part.",
 	.options = options,
 	.size = sizeof(struct eval_values),
 	.run = run,

@@ -20,8 +20,8 @@ struct learn_values {
 	const char *conf;
 };
 static const struct command_option options[] = {
-	COMMAND_OPTION('c', "config", "FILE", OPTION_STRING, struct learn_values, conf, CONFIG_DEFAULT_FILE,
-		"The configuration, for its state_dir."),
+	COMMAND_OPTION('c', "config", "FILE", OPTION_STRING, struct learn_values, conf,
+		CONFIG_DEFAULT_FILE, "The configuration, for its state_dir."),
 	COMMAND_OPTIONS_END,
 };
 
@@ -36,7 +36,7 @@ struct lesson_run {
 
 static int connect_control(const char *path)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof(sun.sun_path))
 		return -1;
 	memcpy(sun.sun_path, path, strlen(path));
@@ -68,18 +68,21 @@ static int post(const struct lesson_run *run, struct str message, struct err *er
 	int fd = connect_control(run->control);
 	if (fd < 0)
 		return err_sys(err, "the gateway at %s does not answer", run->control);
-	int n = snprintf(head, sizeof(head), "POST /api/v1/learn?label=%s HTTP/1.1\r\nHost: gatepost\r\n"
-		"Connection: close\r\nContent-Length: %zu\r\n\r\n", run->spam ? "spam" : "ham", message.n);
+	int n = snprintf(head, sizeof(head),
+		"POST /api/v1/learn?label=%s HTTP/1.1\r\nHost: gatepost\r\n"
+		"Connection: close\r\nContent-Length: %zu\r\n\r\n",
+		run->spam ? "spam" : "ham", message.n);
 	int rc = send_all(fd, str_from(head, (size_t)n)) < 0 || send_all(fd, message) < 0 ? -1 : 0;
 	for (ssize_t got; rc == 0 && have < sizeof(reply) - 1 &&
-		(got = recv(fd, reply + have, sizeof(reply) - 1 - have, 0)) > 0;)
+			  (got = recv(fd, reply + have, sizeof(reply) - 1 - have, 0)) > 0;)
 		have += (size_t)got;
 	close(fd);
 	reply[have] = '\0';
 	if (rc == 0 && str_starts(str_from(reply, have), "HTTP/1.1 200"))
 		return 0;
 	const char *body = strstr(reply, "\r\n\r\n");
-	return err_set(err, "the gateway did not learn the message: %s", body ? body + 4 : "no answer");
+	return err_set(
+		err, "the gateway did not learn the message: %s", body ? body + 4 : "no answer");
 }
 
 /* None is running */
@@ -102,7 +105,8 @@ static int learn_one(void *context, struct str message, struct err *err)
 	return rc;
 }
 
-static int open_target(struct lesson_run *run, const char *state_dir, struct arena *arena, struct err *err)
+static int open_target(
+	struct lesson_run *run, const char *state_dir, struct arena *arena, struct err *err)
 {
 	run->control = arena_printf(arena, "%s/control.sock", state_dir).p;
 	int fd = connect_control(run->control);
@@ -151,7 +155,7 @@ static int read_state_dir(const char *file, struct arena *arena, const char **st
 static int run(const struct command *command, const void *values, int argc, char **argv)
 {
 	const struct learn_values *o = values;
-	struct lesson_run lesson = { .spam = strcmp(argv[0], "spam") == 0 };
+	struct lesson_run lesson = {.spam = strcmp(argv[0], "spam") == 0};
 	struct arena *arena = arena_new(SIZE_MAX);
 	const char *state_dir = NULL;
 	struct err err;
@@ -174,8 +178,9 @@ const struct command learn_command = {
 	.arguments = "spam|ham PATH...",
 	.min_args = 2,
 	.max_args = -1,
-	.description = "PATH is a message, an mbox, a Maildir, or a folder of these. A running gateway learns "
-		"over its control socket; without one the model in state_dir is written.",
+	.description = "PATH is a message, an mbox, a Maildir, or a folder of these. A running "
+		       "gateway learns "
+		       "over its control socket; without one the model in state_dir is written.",
 	.options = options,
 	.size = sizeof(struct learn_values),
 	.run = run,

@@ -36,10 +36,10 @@ static struct lesson *lessons;
 
 static void answer(struct channel *channel, uint32_t id, enum keep_result result, const char *text)
 {
-	struct keep_reply reply = { .result = (int)result, .text = str_c(text) };
+	struct keep_reply reply = {.result = (int)result, .text = str_c(text)};
 	struct buf payload = BUF_INIT;
 	record_encode(&keep_reply_record, &reply, &payload);
-	struct ipc_packet packet = { .id = id, .payload = buf_str(&payload) };
+	struct ipc_packet packet = {.id = id, .payload = buf_str(&payload)};
 	channel_send(channel, &packet);
 	buf_free(&payload);
 }
@@ -67,9 +67,11 @@ static void on_features(void *context, const struct ipc_packet *packet)
 	struct err err;
 	arena_reset(t->arena);
 	if (!packet) {
-		finish(lesson, KEEP_IO_ERROR, "the inspector that takes messages apart has died: try again");
-	} else if (record_decode(&tokens_reply_record, packet->payload, t->arena, &reply, &err) < 0 ||
-		lesson_decode(reply.tokens, t->arena, &features) < 0) {
+		finish(lesson, KEEP_IO_ERROR,
+			"the inspector that takes messages apart has died: try again");
+	} else if (record_decode(&tokens_reply_record, packet->payload, t->arena, &reply, &err) <
+			   0 ||
+		   lesson_decode(reply.tokens, t->arena, &features) < 0) {
 		finish(lesson, KEEP_REFUSED, "the message could not be taken apart for learning");
 	} else {
 		model_learn(t->model, &features, lesson->spam, time(NULL));
@@ -83,7 +85,7 @@ static void on_features(void *context, const struct ipc_packet *packet)
 static void on_train(struct trainer *t, struct channel *channel, const struct ipc_packet *packet)
 {
 	struct train_request order;
-	struct tokens_request ask = { .tenant = STR("") };
+	struct tokens_request ask = {.tenant = STR("")};
 	struct err err;
 	struct buf payload = BUF_INIT;
 	arena_reset(t->arena);
@@ -93,13 +95,14 @@ static void on_train(struct trainer *t, struct channel *channel, const struct ip
 		return;
 	}
 	struct lesson *lesson = calloc(1, sizeof(*lesson));
-	*lesson = (struct lesson){ t, channel, packet->id, order.spam, lessons };
+	*lesson = (struct lesson){t, channel, packet->id, order.spam, lessons};
 	lessons = lesson;
 	t->open_lessons++;
 	record_encode(&tokens_request_record, &ask, &payload);
-	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), packet->fds, 1,
-				 on_features, lesson) == 0)
-		finish(lesson, KEEP_IO_ERROR, "no inspector is there to take the message apart: try again");
+	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), packet->fds,
+				 1, on_features, lesson) == 0)
+		finish(lesson, KEEP_IO_ERROR,
+			"no inspector is there to take the message apart: try again");
 	buf_free(&payload);
 }
 
@@ -153,7 +156,7 @@ static int load(struct role_self *self, struct err *err)
 
 static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 {
-	static const struct channel_ops ops = { .packet = on_packet, .closed = on_closed };
+	static const struct channel_ops ops = {.packet = on_packet, .closed = on_closed};
 	struct trainer *t = self->context;
 	struct channel *channel = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, t);
 	if (peer->role == ROLE_INSPECTOR)
