@@ -26,7 +26,7 @@ static int write_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
-static void compress(struct str message, struct buf *out)
+static int compress(struct str message, struct buf *out)
 {
 	buf_add(out, magic, sizeof(magic));
 	buf_char(out, BODY_VERSION);
@@ -35,8 +35,13 @@ static void compress(struct str message, struct buf *out)
 	size_t bound = ZSTD_compressBound(message.n);
 	char *room = buf_reserve(out, bound);
 	size_t n = ZSTD_compress(room, bound, message.n ? message.p : "", message.n, LEVEL);
-	/* Cannot fail with room for the bound. */
-	buf_commit(out, ZSTD_isError(n) ? 0 : n);
+	/* There is room for the bound, but maybe no memory for its tables. */
+	if (ZSTD_isError(n)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	buf_commit(out, n);
+	return 0;
 }
 
 int body_write(int folder, const char *name, struct str message, struct err *err)
@@ -44,7 +49,10 @@ int body_write(int folder, const char *name, struct str message, struct err *err
 	char temporary[256];
 	struct buf file = BUF_INIT;
 	snprintf(temporary, sizeof(temporary), ".%s.new", name);
-	compress(message, &file);
+	if (compress(message, &file) < 0) {
+		err_sys(err, "quarantine: cannot compress %s", name);
+		goto err0;
+	}
 	int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		err_sys(err, "quarantine: cannot create %s", name);
@@ -76,7 +84,9 @@ err0:;
 static int load(int fd, struct buf *file)
 {
 	struct stat st;
-	if (fstat(fd, &st) < 0 || st.st_size > (off_t)LIMIT_MESSAGE_BYTES)
+	/* What cannot be compressed grows a little. */
+	if (fstat(fd, &st) < 0 ||
+		st.st_size > (off_t)(HEADER + ZSTD_COMPRESSBOUND((size_t)LIMIT_MESSAGE_BYTES)))
 		return -1;
 	size_t left = (size_t)st.st_size;
 	char *p = buf_reserve(file, left + 1);

@@ -19,6 +19,9 @@ struct store {
 	int folder; /* DIR/quarantine */
 	int lock;
 	bool read_only, in_transaction;
+	/* Somebody was told that his rows wait for the flush, and they are gone. */
+	bool is_broken;
+	char synced_day[16]; /* the folder whose name is known to be on the disk */
 };
 
 static const char schema[] =
@@ -82,8 +85,27 @@ static struct str column(sqlite3_stmt *st, int at, struct arena *arena)
 	return arena_dup(arena, str_from(p, p ? (size_t)sqlite3_column_bytes(st, at) : 0));
 }
 
+static enum store_result broken(struct err *err)
+{
+	err_set(err, "quarantine index: the transaction that this was part of was rolled back");
+	return STORE_IO_ERROR;
+}
+
+/* Upon a full disk and the like SQLite rolls back all that waits for the flush, not one statement. */
+static bool is_lost(struct store *s)
+{
+	if (s->in_transaction && sqlite3_get_autocommit(s->db)) {
+		s->in_transaction = false;
+		s->is_broken = true;
+	}
+	return s->is_broken;
+}
+
 static enum store_result begin(struct store *s, struct err *err)
 {
+	/* Nothing more is taken before those who wait have been told. */
+	if (is_lost(s))
+		return broken(err);
 	if (s->in_transaction)
 		return STORE_OK;
 	enum store_result result = exec(s, "BEGIN IMMEDIATE", "begin", err);
@@ -91,14 +113,26 @@ static enum store_result begin(struct store *s, struct err *err)
 	return result;
 }
 
-enum store_result store_flush(struct store *s, struct err *err)
+/* Makes durable what waits; those who wait are told by store_flush(), maybe later. */
+static enum store_result commit(struct store *s, struct err *err)
 {
+	if (is_lost(s))
+		return broken(err);
 	if (!s->in_transaction)
 		return STORE_OK;
 	enum store_result result = exec(s, "COMMIT", "commit", err);
-	if (result != STORE_OK)
+	if (result != STORE_OK) {
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		s->is_broken = true;
+	}
 	s->in_transaction = false;
+	return result;
+}
+
+enum store_result store_flush(struct store *s, struct err *err)
+{
+	enum store_result result = commit(s, err);
+	s->is_broken = false;
 	return result;
 }
 
@@ -202,18 +236,32 @@ static struct place place_of(struct str id, int64_t when)
 	return place;
 }
 
-static int open_day(struct store *s, const struct place *place, bool make)
+static int open_day(struct store *s, const struct place *place)
 {
-	if (make && mkdirat(s->folder, place->day, 0700) == 0 && fsync(s->folder) < 0)
-		return -1;
 	return openat(s->folder, place->day, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Who made the folder may have died before its name was on the disk: so once by each keeper. */
+static int make_day(struct store *s, const struct place *place)
+{
+	if (strcmp(s->synced_day, place->day) != 0) {
+		if (mkdirat(s->folder, place->day, 0700) < 0 && errno != EEXIST)
+			return -1;
+		if (fsync(s->folder) < 0)
+			return -1;
+		memcpy(s->synced_day, place->day, sizeof(s->synced_day));
+	}
+	int day = open_day(s, place);
+	if (day < 0)
+		s->synced_day[0] = '\0'; /* taken away: made again next time */
+	return day;
 }
 
 static enum store_result put_body(struct store *s, const struct quarantine_entry *entry,
 	struct str message, struct err *err)
 {
 	struct place place = place_of(entry->id, entry->time);
-	int day = open_day(s, &place, true), rc = -1;
+	int day = make_day(s, &place), rc = -1;
 	if (day < 0)
 		err_sys(err, "quarantine: cannot make folder %s", place.day);
 	else
@@ -230,7 +278,7 @@ static enum store_result put_body(struct store *s, const struct quarantine_entry
 static void remove_body(struct store *s, struct str id, int64_t when)
 {
 	struct place place = place_of(id, when);
-	int day = open_day(s, &place, false);
+	int day = open_day(s, &place);
 	if (day < 0)
 		return;
 	unlinkat(day, place.name, 0);
@@ -274,6 +322,25 @@ static enum store_result insert_entry(struct store *s, const struct quarantine_e
 	return result == STORE_OK ? insert_recipients(s, entry, err) : result;
 }
 
+/* Whole or not at all, whatever becomes of those that wait for the same flush. */
+static enum store_result insert_whole(struct store *s, const struct quarantine_entry *entry,
+	struct err *err)
+{
+	enum store_result result = begin(s, err);
+	if (result == STORE_OK)
+		result = exec(s, "SAVEPOINT put", "begin an entry", err);
+	if (result != STORE_OK)
+		return result;
+	result = insert_entry(s, entry, err);
+	if (is_lost(s))
+		return result == STORE_OK ? broken(err) : result;
+	if (result != STORE_OK)
+		sqlite3_exec(s->db, "ROLLBACK TO put", NULL, NULL, NULL);
+	if (sqlite3_exec(s->db, "RELEASE put", NULL, NULL, NULL) != SQLITE_OK && result == STORE_OK)
+		result = failed(s, "end an entry", err);
+	return result;
+}
+
 enum store_result store_put(struct store *s, const struct quarantine_entry *entry, struct str message,
 	struct err *err)
 {
@@ -283,9 +350,7 @@ enum store_result store_put(struct store *s, const struct quarantine_entry *entr
 	}
 	enum store_result result = put_body(s, entry, message, err);
 	if (result == STORE_OK)
-		result = begin(s, err);
-	if (result == STORE_OK)
-		result = insert_entry(s, entry, err);
+		result = insert_whole(s, entry, err);
 	if (result != STORE_OK)
 		remove_body(s, entry->id, entry->time);
 	return result;
@@ -326,7 +391,7 @@ static enum store_result forget(struct store *s, struct str id, bool pending_onl
 	bind_str(st, 1, id);
 	result = run(s, st, "delete an entry", err);
 	if (result == STORE_OK)
-		result = store_flush(s, err);
+		result = commit(s, err);
 	if (result == STORE_OK)
 		remove_body(s, id, when);
 	return result;
@@ -366,7 +431,7 @@ enum store_result store_read(struct store *s, struct str id, struct buf *out, st
 		return STORE_NOT_FOUND;
 	}
 	struct place place = place_of(id, when);
-	int day = open_day(s, &place, false);
+	int day = open_day(s, &place);
 	if (day < 0) {
 		err_sys(err, "quarantine: cannot open folder %s", place.day);
 		return STORE_IO_ERROR;
@@ -542,19 +607,27 @@ static enum store_result release_in(struct store *s, struct str id, const struct
 	return result;
 }
 
+/* Of what began after a commit: nobody else waits for it. */
+static enum store_result commit_own(struct store *s, struct err *err)
+{
+	enum store_result result = commit(s, err);
+	s->is_broken = false;
+	return result;
+}
+
 enum store_result store_release(struct store *s, struct str id, const struct str_list *recipients,
 	struct str who, struct err *err)
 {
 	/* Its own transaction, so that what is refused leaves nothing behind. */
-	enum store_result result = store_flush(s, err);
+	enum store_result result = commit(s, err);
 	if (result == STORE_OK)
 		result = begin(s, err);
+	if (result != STORE_OK)
+		return result;
+	result = release_in(s, id, recipients, who, err);
 	if (result == STORE_OK)
-		result = release_in(s, id, recipients, who, err);
-	if (result == STORE_OK)
-		return store_flush(s, err);
-	if (s->in_transaction)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		return commit_own(s, err);
+	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	s->in_transaction = false;
 	return result;
 }

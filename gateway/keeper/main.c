@@ -100,12 +100,13 @@ static bool hand_out(struct keeper *k, struct peer *peer, const struct store_job
 	bool sent = false;
 	if (store_read(k->store, job->id, &body, &err) == STORE_OK) {
 		int fd = memfd_sealed("release", buf_str(&body), &err);
-		record_encode(&delivery_job_record, &out, &payload);
-		struct ipc_packet packet = { .id = peer_take_pull(peer), .payload = buf_str(&payload),
-			.fds = { fd }, .fd_count = fd >= 0 };
-		sent = fd >= 0 && channel_send(peer->channel, &packet) == 0;
-		if (fd >= 0)
+		if (fd >= 0) {
+			record_encode(&delivery_job_record, &out, &payload);
+			struct ipc_packet packet = { .id = peer_take_pull(peer),
+				.payload = buf_str(&payload), .fds = { fd }, .fd_count = 1 };
+			sent = channel_send(peer->channel, &packet) == 0;
 			close(fd);
+		}
 	}
 	if (!sent)
 		log_event(LOG_LEVEL_ERROR, "release-failed", "%.*s: %s", STR_ARG(job->id), err.text);
@@ -170,13 +171,14 @@ static void on_store(struct keeper *k, struct peer *peer, const struct ipc_packe
 		result = store_put(k->store, &entry, message, &err);
 	if (message.p)
 		memfd_unmap(message);
+	/* Also upon a failure: a transaction may have begun, or been rolled back. */
+	flush_soon(k);
 	if (result != STORE_OK) {
 		warn("quarantine-store-failed", result, &err);
 		answer(peer->channel, packet->id, result, err.text, NULL);
 		return;
 	}
 	peer_add_stored(peer, packet->id, entry.id, entry.pending);
-	flush_soon(k);
 }
 
 static void on_settle(struct keeper *k, struct peer *peer, const struct ipc_packet *packet)
@@ -219,6 +221,7 @@ static void on_job_done(struct keeper *k, struct peer *peer, const struct ipc_pa
 	enum store_result result = store_job_done(k->store, done.job, (enum store_result)done.result,
 		now_s() + JOB_RETRY_S, &err);
 	warn("release-not-remembered", result, &err);
+	flush_soon(k);
 	struct log_line *line = log_line(done.result == KEEP_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
 		done.result == KEEP_OK ? "released" : "release-failed");
 	log_int(line, "job", done.job);
@@ -246,6 +249,7 @@ static void on_delete(struct keeper *k, struct peer *peer, const struct ipc_pack
 	if (record_decode(&quarantine_order_record, packet->payload, k->arena, &order, &err) == 0)
 		result = store_delete(k->store, order.id, &err);
 	warn("delete-failed", result, &err);
+	flush_soon(k);
 	answer(peer->channel, packet->id, result, err.text, NULL);
 }
 

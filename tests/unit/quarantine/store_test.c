@@ -6,6 +6,9 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "quarantine/store.h"
@@ -114,6 +117,70 @@ static void pending_ones_are_dropped_committed_or_recovered(void **state)
 	assert_int_equal(store_get(f->store, STR("P.3"), f->arena, &found, &f->err), STORE_OK);
 	assert_true(str_eq_c(found.state, "held"));
 	assert_int_equal(store_get(f->store, STR("P.1"), f->arena, &found, &f->err), STORE_NOT_FOUND);
+}
+
+/* A trigger plays the disk that fails in the middle of an entry. */
+static void arm(struct fixture *f, const char *how)
+{
+	char path[128], sql[256];
+	sqlite3 *db = NULL;
+	snprintf(path, sizeof(path), "%s/quarantine.db", f->dir);
+	snprintf(sql, sizeof(sql), "DROP TRIGGER IF EXISTS broken; CREATE TRIGGER broken BEFORE INSERT ON recipient"
+		" WHEN NEW.id = 'B.2' AND NEW.address LIKE 'bob%%' BEGIN SELECT RAISE(%s, 'broken'); END", how);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void an_entry_is_stored_whole_or_not_at_all(void **state)
+{
+	struct fixture *f = *state;
+	struct store_found found;
+	struct quarantine_entry first = entry("B.1", false), second = entry("B.2", false);
+	arm(f, "ABORT");
+	assert_int_equal(store_put(f->store, &first, STR("one"), &f->err), STORE_OK);
+	assert_int_not_equal(store_put(f->store, &second, STR("two"), &f->err), STORE_OK);
+	assert_int_equal(store_flush(f->store, &f->err), STORE_OK);
+	assert_int_equal(store_get(f->store, STR("B.1"), f->arena, &found, &f->err), STORE_OK);
+	assert_int_equal(store_get(f->store, STR("B.2"), f->arena, &found, &f->err), STORE_NOT_FOUND);
+}
+
+static void nobody_is_told_that_what_was_rolled_back_is_durable(void **state)
+{
+	struct fixture *f = *state;
+	struct store_found found;
+	struct quarantine_entry first = entry("B.1", false), second = entry("B.2", false),
+				third = entry("B.3", false);
+	arm(f, "ROLLBACK");
+	assert_int_equal(store_put(f->store, &first, STR("one"), &f->err), STORE_OK);
+	assert_int_not_equal(store_put(f->store, &second, STR("two"), &f->err), STORE_OK);
+	assert_int_not_equal(store_put(f->store, &third, STR("three"), &f->err), STORE_OK);
+	assert_int_not_equal(store_flush(f->store, &f->err), STORE_OK);
+	assert_int_equal(store_get(f->store, STR("B.1"), f->arena, &found, &f->err), STORE_NOT_FOUND);
+	put(f, "B.3", false, STR("three"));
+	assert_int_equal(store_get(f->store, STR("B.3"), f->arena, &found, &f->err), STORE_OK);
+}
+
+/* What another request commits on its way may fail, and take those along that wait. */
+static void a_drop_that_fails_fails_those_who_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct store_found found;
+	struct quarantine_entry e = entry("W.1", false);
+	struct rlimit usual, small = { 1, 0 };
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
+	small.rlim_max = usual.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	put(f, "W.0", true, STR("pending"));
+	assert_int_equal(store_put(f->store, &e, STR("waits"), &f->err), STORE_OK);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	enum store_result dropped = store_drop(f->store, STR("W.0"), &f->err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
+	assert_int_not_equal(dropped, STORE_OK);
+	assert_int_not_equal(store_flush(f->store, &f->err), STORE_OK);
+	assert_int_equal(store_get(f->store, STR("W.1"), f->arena, &found, &f->err), STORE_NOT_FOUND);
+	assert_int_equal(store_get(f->store, STR("W.0"), f->arena, &found, &f->err), STORE_OK);
+	put(f, "W.1", false, STR("again"));
 }
 
 static void ids_are_never_paths(void **state)
@@ -239,6 +306,9 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(what_is_put_is_found_again), CASE(pending_ones_are_dropped_committed_or_recovered),
+		CASE(an_entry_is_stored_whole_or_not_at_all),
+		CASE(nobody_is_told_that_what_was_rolled_back_is_durable),
+		CASE(a_drop_that_fails_fails_those_who_wait),
 		CASE(ids_are_never_paths),	  CASE(releases_happen_once),
 		CASE(a_job_without_its_entry_goes_away), CASE(lists_are_filtered),
 		CASE(damage_is_an_error),	  CASE(one_writer_many_readers),
