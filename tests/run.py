@@ -97,6 +97,7 @@ def run_pytest(folders):
         report = os.path.join(folder, "report.xml")
         environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", **SANITIZERS)
         command = ["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider",
+                   "--continue-on-collection-errors",
                    "--junitxml", report] + folders
         try:
             status = subprocess.run(command, cwd=ROOT, env=environment, check=False,
