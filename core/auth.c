@@ -44,6 +44,9 @@ static const struct field arc_fields[] = {
 	FIELD_ENUM(struct auth_arc, result, arc_result_names),
 	FIELD_STRS(struct auth_arc, sealers),
 	FIELD_STR(struct auth_arc, reason),
+	HIDDEN(struct auth_arc, saw_dmarc, FIELD_TYPE_BOOL),
+	HIDDEN(struct auth_arc, saw_dmarc_from, FIELD_TYPE_STR),
+	HIDDEN(struct auth_arc, saw_dkim, FIELD_TYPE_STRS),
 	FIELD_END,
 };
 const struct record auth_arc_record = RECORD("arc", struct auth_arc, arc_fields);

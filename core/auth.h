@@ -42,8 +42,13 @@ struct auth_dkim_list {
 };
 struct auth_arc {
 	int result; /* none, pass, fail */
-	struct str_list sealers; /* newest first */
+	struct str_list sealers; /* newest first; of a chain that passes */
 	struct str reason;
+	/* Hidden from JSON: what trusted sealers saw when the message reached them. Empty if the chain
+	 * does not pass or its newest sealer is not trusted. */
+	bool saw_dmarc;		  /* dmarc=pass */
+	struct str saw_dmarc_from; /* of which author domain, or empty: they did not say */
+	struct str_list saw_dkim; /* domains of dkim=pass */
 };
 
 enum dmarc_policy { DMARC_NONE, DMARC_QUARANTINE, DMARC_REJECT, DMARC_ABSENT };

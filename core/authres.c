@@ -293,3 +293,93 @@ bool authres_claims(struct str value, const char *hostname)
 	}
 	return str_ifind(value, own) < value.n;
 }
+
+/* ------------------------------------------------------------------ reading */
+
+/* The octets up to the ';' that ends an item: not one in a comment or in quotes. */
+static struct str take_item(struct str *rest)
+{
+	struct str all = *rest;
+	bool quoted = false;
+	unsigned depth = 0;
+
+	for (; rest->n; *rest = str_skip(*rest, 1)) {
+		char c = rest->p[0];
+
+		if (c == '\\' && (quoted || depth) && rest->n > 1)
+			*rest = str_skip(*rest, 1);
+		else if (c == '"' && !depth)
+			quoted = !quoted;
+		else if (c == '(' && !quoted)
+			depth++;
+		else if (c == ')' && !quoted && depth)
+			depth--;
+		else if (c == ';' && !quoted && !depth)
+			break;
+	}
+	struct str item = str_sub(all, 0, all.n - rest->n);
+	*rest = rest->n ? str_skip(*rest, 1) : (struct str){ NULL, 0 };
+	return item;
+}
+
+/* The next word, or what stands in quotes; ends also at one of `stops`. */
+static struct str take_word(struct str *s, const char *stops)
+{
+	size_t n = 0;
+
+	skip_cfws(s);
+	if (s->n && s->p[0] == '"') {
+		*s = str_skip(*s, 1);
+		struct str quoted = str_sub(*s, 0, str_chr(*s, '"'));
+		*s = str_skip(*s, quoted.n + 1);
+		return quoted;
+	}
+	while (n < s->n && s->p[n] != '(' && (!s->p[n] || !strchr(" \t\r\n", s->p[n])) &&
+		(!s->p[n] || !strchr(stops, s->p[n])))
+		n++;
+	struct str word = str_sub(*s, 0, n);
+	*s = str_skip(*s, n);
+	return word;
+}
+
+/* A "=" and the word behind it; empty if there is none. */
+static struct str take_value(struct str *s)
+{
+	skip_cfws(s);
+	if (!s->n || s->p[0] != '=')
+		return STR("");
+	*s = str_skip(*s, 1);
+	return take_word(s, "");
+}
+
+bool authres_next(struct str *rest, struct authres_item *item_r)
+{
+	if (!rest->p)
+		return false;
+	struct str item = take_item(rest);
+	item_r->method = take_word(&item, "=/");
+	skip_cfws(&item);
+	if (item.n && item.p[0] == '/') { /* a version */
+		item = str_skip(item, 1);
+		take_word(&item, "=");
+	}
+	item_r->result = take_value(&item);
+	item_r->properties = item;
+	return true;
+}
+
+struct str authres_property(const struct authres_item *item, const char *name)
+{
+	struct str rest = item->properties;
+
+	while (rest.n) {
+		size_t before = rest.n;
+		struct str key = take_word(&rest, "=");
+		struct str value = take_value(&rest);
+		if (value.n && str_ieq_c(key, name))
+			return value;
+		if (rest.n == before) /* an octet that starts no word */
+			rest = str_skip(rest, 1);
+	}
+	return STR("");
+}

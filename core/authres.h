@@ -1,6 +1,6 @@
 /*
- * authres: the Authentication-Results header (RFC 8601): writing ours, and
- * recognising those that pretend to be ours.
+ * authres: the Authentication-Results header (RFC 8601): writing ours, reading
+ * others', and recognising those that pretend to be ours.
  *
  *	authres_write(&value, "mx.example.net", facts, &auth);
  *	headerline_add(&headers, "Authentication-Results", buf_str(&value));
@@ -32,5 +32,18 @@ void authres_received_spf(struct buf *out, const char *hostname, const struct fa
  * that cannot be read, but names us anywhere, does too (RFC 8601 5).
  */
 bool authres_claims(struct str value, const char *hostname);
+
+/* One result of a header's value: "dkim=pass header.d=example.org". */
+struct authres_item {
+	struct str method, result; /* as they stand; result empty: no result, but the authserv-id */
+	struct str properties;	   /* for authres_property() */
+};
+/*
+ * Takes the next item off *rest, at first the value, raw with its folds; false at the end. Comments
+ * count for nothing, also within an item. The caller bounds how many it reads.
+ */
+bool authres_next(struct str *rest, struct authres_item *item_r);
+/* "header.d" gives "example.org", without quotes; empty if it is not there. */
+struct str authres_property(const struct authres_item *item, const char *name);
 
 #endif

@@ -55,6 +55,8 @@
 #define LIMIT_DNS_ANSWER_BYTES    65536
 #define LIMIT_RESOLVER_QUESTIONS  4000 /* being asked at once, for all fronts */
 #define LIMIT_DKIM_SIGNATURES     10
+#define LIMIT_ARC_SETS            50 /* RFC 8617 5.2; those that 10 signatures can say are verified */
+#define LIMIT_ARC_SIGNATURES      10
 #define LIMIT_SPF_DNS_QUESTIONS   22 /* of those 40, so that keys (10) and DMARC's walk (8) are left */
 #define LIMIT_SPF_TERMS           10
 #define LIMIT_SPF_VOIDS           2

@@ -33,6 +33,7 @@ static const struct finding_def dmarc_findings[] = {
 	{ "DMARC_QUARANTINE", 2.0, "The message fails DMARC under a policy of quarantine.", 0 },
 	/* p=none must not change what becomes of a message (RFC 9989 8). */
 	{ "DMARC_NONE_FAIL", 0, "The message fails DMARC, and its domain asks for nothing.", 0 },
+	{ "DMARC_FORWARDED", 0, "The message fails DMARC, but a trusted sealer saw it pass.", 0 },
 	{ "DMARC_NONE", 0, "The author's domain has no DMARC policy.", 0 },
 	{ "DMARC_NO_AUTHOR", 0.5,
 		"DMARC cannot be applied: there is not exactly one author domain.", 0 },
@@ -111,6 +112,10 @@ struct tally {
 	bool pending;
 };
 
+struct dmarc_tallies {
+	struct tally spf, dkim, arc;
+};
+
 static void count_identifier(
 	struct tally *tally, const struct judgement *j, int result, struct str domain, bool strict)
 {
@@ -149,6 +154,22 @@ static struct tally tally_dkim(const struct judgement *j)
 
 	for (size_t i = 0; dkim && i < dkim->n; i++)
 		count_identifier(&tally, j, dkim->v[i].result, dkim->v[i].domain,
+			j->policy.record.strict_dkim);
+	return tally;
+}
+
+/* Did a trusted sealer see the message pass, by what would be aligned here? */
+static struct tally tally_arc(const struct judgement *j)
+{
+	const struct auth_arc *arc = j->call->auth->arc;
+	struct tally tally = { false, false, false };
+
+	if (!arc || arc->result != AUTH_PASS)
+		return tally;
+	tally.aligned = arc->saw_dmarc &&
+		(arc->saw_dmarc_from.n == 0 || dns_name_eq(arc->saw_dmarc_from, j->author));
+	for (size_t i = 0; i < arc->saw_dkim.n && !tally.aligned; i++)
+		count_identifier(&tally, j, AUTH_PASS, arc->saw_dkim.v[i],
 			j->policy.record.strict_dkim);
 	return tally;
 }
@@ -227,6 +248,22 @@ static void apply_testing(struct auth_dmarc *d)
 		d->override = STR("policy_test_mode");
 }
 
+/* RFC 9990 2.1.6, RFC 8617 7.2.2: the policy does not hold here, and who said so. */
+static void apply_trust(struct filter_call *call, struct auth_dmarc *d)
+{
+	const struct str_list *sealers = &call->auth->arc->sealers;
+	struct str comment = STR("arc=pass");
+
+	for (size_t i = 0; i < sealers->n; i++)
+		comment = arena_printf(call->arena, "%.*s as[%zu].d=%.*s", STR_ARG(comment),
+			sealers->n - i, STR_ARG(sealers->v[i]));
+	d->override = STR("trusted_forwarder");
+	d->comment = comment;
+	d->disposition = DISPOSITION_NONE;
+	report(call, "DMARC_FORWARDED", "The message fails DMARC for %.*s, but %.*s, which is trusted, "
+		"saw it pass.", STR_ARG(d->author_domain), STR_ARG(sealers->v[0]));
+}
+
 static void report_failure(struct filter_call *call, const struct auth_dmarc *d)
 {
 	static const char *const names[] = {
@@ -244,8 +281,8 @@ static void report_failure(struct filter_call *call, const struct auth_dmarc *d)
 		STR_ARG(d->author_domain), STR_ARG(d->policy_domain), wishes[d->policy]);
 }
 
-static enum step conclude(
-	struct filter_call *call, struct auth_dmarc *d, struct tally spf, struct tally dkim)
+static enum step conclude(struct filter_call *call, struct auth_dmarc *d,
+	const struct dmarc_tallies *t)
 {
 	static const int dispositions[] = {
 		[DMARC_NONE] = DISPOSITION_NONE,
@@ -253,11 +290,11 @@ static enum step conclude(
 		[DMARC_REJECT] = DISPOSITION_REJECT,
 	};
 
-	d->spf_aligned = spf.aligned;
-	d->dkim_aligned = dkim.aligned;
-	if (spf.aligned || dkim.aligned)
+	d->spf_aligned = t->spf.aligned;
+	d->dkim_aligned = t->dkim.aligned;
+	if (t->spf.aligned || t->dkim.aligned)
 		d->result = AUTH_PASS;
-	else if (spf.undecided || dkim.undecided)
+	else if (t->spf.undecided || t->dkim.undecided)
 		return filter_fail(call, "DMARC of %.*s cannot be decided: the DNS did not answer",
 			STR_ARG(d->author_domain));
 	else
@@ -267,7 +304,11 @@ static enum step conclude(
 		/* RFC 9990: pass is said of an enforcing policy only. */
 		d->disposition = d->policy == DMARC_NONE ? DISPOSITION_NONE : DISPOSITION_PASS;
 		report(call, "DMARC_PASS", "%.*s vouches for the message by %s.",
-			STR_ARG(d->author_domain), dkim.aligned ? "DKIM" : "SPF");
+			STR_ARG(d->author_domain), t->dkim.aligned ? "DKIM" : "SPF");
+		return STEP_DONE;
+	}
+	if (t->arc.aligned && d->policy != DMARC_NONE) {
+		apply_trust(call, d);
 		return STEP_DONE;
 	}
 	d->disposition = dispositions[d->policy];
@@ -292,10 +333,10 @@ static enum step judge(struct judgement *j, struct auth_dmarc *d)
 	}
 	fill_published(d, &j->policy);
 	state = choose_policy(j, &d->policy);
-	struct tally spf = tally_spf(j), dkim = tally_dkim(j);
-	if (state == DMARC_WALK_PENDING || spf.pending || dkim.pending)
+	struct dmarc_tallies t = { tally_spf(j), tally_dkim(j), tally_arc(j) };
+	if (state == DMARC_WALK_PENDING || t.spf.pending || t.dkim.pending || t.arc.pending)
 		return STEP_WAIT;
-	return conclude(j->call, d, spf, dkim);
+	return conclude(j->call, d, &t);
 }
 
 static enum step dmarc_run(struct filter_call *call)
@@ -318,7 +359,7 @@ static enum step dmarc_run(struct filter_call *call)
 	return judge(&j, d);
 }
 
-static const char *const dmarc_after[] = { "spf", "dkim", NULL };
+static const char *const dmarc_after[] = { "spf", "dkim", "arc", NULL };
 
 const struct filter filter_dmarc = {
 	.name = "dmarc",

@@ -4,7 +4,27 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "core/mail/tags.h"
+#include "core/mail/mail.h"
+
+int pubkey_owner(const struct tags *tags, struct arena *arena, struct pubkey_owner *owner_r)
+{
+	struct str domain = tags_get(tags, "d"), selector = tags_get(tags, "s");
+
+	*owner_r = (struct pubkey_owner){ .domain = STR("") };
+	if (mail_domain_canonical(arena, domain, &domain) < 0 || !dns_is_hostname(domain))
+		return -1;
+	if (str_chr(domain, '.') == domain.n)
+		return -1;
+	owner_r->domain = domain;
+	if (!str_is_ascii(selector) && mail_domain_canonical(arena, selector, &selector) < 0)
+		return -1;
+	if (!dns_is_hostname(selector))
+		return -1;
+	owner_r->selector = selector;
+	owner_r->name = arena_printf(arena, "%.*s._domainkey.%.*s", STR_ARG(selector),
+		STR_ARG(domain));
+	return owner_r->name.n <= 253 ? 0 : -1;
+}
 
 /* Other TXT records at the name (of SPF, say) are nobody's key. */
 static bool looks_like_key(struct str txt)

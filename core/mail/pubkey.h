@@ -12,10 +12,22 @@
 #define CORE_MAIL_PUBKEY_H
 
 #include "core/dns.h"
+#include "core/mail/tags.h"
 
 /* libopendkim's buffer takes this much; a key of 4096 bits needs 740 octets. */
 #define PUBKEY_RECORD_MAX 1000
 #define PUBKEY_RSA_BITS_MIN 1024 /* RFC 8301 section 3.2 */
+
+/* Whose key a signature names, by its d= and s=. */
+struct pubkey_owner {
+	struct str domain, selector; /* canonical A-labels */
+	struct str name;	     /* selector._domainkey.domain, where the key is */
+};
+/*
+ * 0; -1 if d= or s= is absent or no name. They become a DNS question and are shown to people:
+ * letters, digits, hyphens and underscores only, so that no quote, NUL or escape reaches either.
+ */
+int pubkey_owner(const struct tags *tags, struct arena *arena, struct pubkey_owner *owner_r);
 
 /*
  * 0 with the record, notes and blanks taken out, and at most PUBKEY_RECORD_MAX

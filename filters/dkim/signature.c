@@ -1,6 +1,6 @@
 #include "filters/dkim/signature.h"
 
-#include "core/dns.h"
+#include "core/mail/pubkey.h"
 
 void dkim_signature_settle(struct dkim_signature *signature, int result, const char *reason)
 {
@@ -28,28 +28,16 @@ static bool names_signatures(struct str h)
 	return false;
 }
 
-/*
- * d= and s= become a DNS question and are shown to people: letters, digits,
- * hyphens and underscores only, so that no quote, NUL or escape reaches either.
- */
-static bool read_names(
-	const struct tags *tags, struct arena *arena, struct dkim_signature *signature)
+static bool read_names(const struct tags *tags, struct arena *arena,
+	struct dkim_signature *signature)
 {
-	struct str domain = tags_get(tags, "d"), selector = tags_get(tags, "s");
+	struct pubkey_owner owner;
+	bool is_named = pubkey_owner(tags, arena, &owner) == 0;
 
-	if (mail_domain_canonical(arena, domain, &domain) < 0 || !dns_is_hostname(domain))
-		return false;
-	if (str_chr(domain, '.') == domain.n)
-		return false;
-	signature->domain = domain;
-	if (!str_is_ascii(selector) && mail_domain_canonical(arena, selector, &selector) < 0)
-		return false;
-	if (!dns_is_hostname(selector))
-		return false;
-	signature->selector = selector;
-	signature->key_name = arena_printf(
-		arena, "%.*s._domainkey.%.*s", STR_ARG(signature->selector), STR_ARG(domain));
-	return signature->key_name.n <= 253;
+	signature->domain = owner.domain;
+	signature->selector = owner.selector;
+	signature->key_name = owner.name;
+	return is_named;
 }
 
 static bool is_known_algorithm(struct str a)
