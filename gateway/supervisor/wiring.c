@@ -6,6 +6,8 @@
 
 /* A child that ends by itself with a failure would do so again at once. */
 #define CHILD_RETRY_MS 250
+/* One that ends without says that its channel closed: mostly, that of its owner is to be heard. */
+#define CHILD_LEFT_MS  50
 
 /* Requests run from the asker to the other. */
 static const struct {
@@ -170,9 +172,8 @@ void wiring_move_bench(struct supervisor *s)
 	}
 }
 
-static void log_death(const struct child *child, const struct ctl_died *died)
+static void log_death(const struct child *child, int status, struct str filter)
 {
-	int status = (int)died->status;
 	struct log_line *line = log_line(LOG_LEVEL_WARNING, "inspector-died");
 
 	log_c(line, "what", role_names[child->role]);
@@ -182,36 +183,51 @@ static void log_death(const struct child *child, const struct ctl_died *died)
 		log_int(line, "signal", WTERMSIG(status));
 	else
 		log_int(line, "status", WEXITSTATUS(status));
-	if (died->filter.n > 0)
-		log_str(line, "filter", died->filter);
+	if (filter.n > 0)
+		log_str(line, "filter", filter);
 	log_end(line);
+}
+
+/* Is there somebody who still needs this child? Without, its end is the usual one. */
+static bool is_missed(const struct supervisor *s, const struct child *child)
+{
+	return child->owner != NULL && process_is_alive(child->owner) &&
+		process_is_alive(child->loader) && !child->is_superseded &&
+		child->owner->state != PROCESS_DRAINING && !s->is_stopping;
+}
+
+static void fork_later(struct supervisor *s, struct child *child, int64_t in_ms)
+{
+	child->is_used = true;
+	child->retry_ms = loop_now_ms(s->loop) + in_ms;
+	supervisor_wake(s);
 }
 
 void wiring_child_died(struct supervisor *s, struct process *loader, const struct ctl_died *died)
 {
+	int status = (int)died->status;
+
 	if (died->index < 0 || died->index >= SHARED_INSPECTORS)
 		return;
-	struct child *child = &s->children[died->index], dead = *child;
-	if (!dead.is_used || dead.loader != loader)
+	struct child *child = &s->children[died->index];
+	if (!child->is_used || child->loader != loader)
 		return;
 	child->is_used = false;
-	/* Nobody waits for it any more: that is how children end. */
-	if (dead.owner == NULL || dead.is_superseded || dead.owner->state == PROCESS_DRAINING ||
-		(dead.owner->is_retiring && died->status == 0) || s->is_stopping)
+	if (!is_missed(s, child))
 		return;
-	log_death(&dead, died);
-	shared_add(s->shared, SHARED_INSPECTOR_DEATHS, 1);
-	process_send(dead.owner, CTL_DIED, &ctl_died_record, died, NULL, 0);
-	if (!process_is_alive(loader) || !process_is_alive(dead.owner))
-		return;
-	/* Killed: made anew at once, there is mail waiting. */
-	if (WIFSIGNALED((int)died->status)) {
-		fork_child(s, loader, dead.owner);
+	process_send(child->owner, CTL_DIED, &ctl_died_record, died, NULL, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		if (!child->owner->is_retiring)
+			fork_later(s, child, CHILD_LEFT_MS);
 		return;
 	}
-	*child = dead;
-	child->retry_ms = loop_now_ms(s->loop) + CHILD_RETRY_MS;
-	supervisor_wake(s);
+	log_death(child, status, died->filter);
+	shared_add(s->shared, SHARED_INSPECTOR_DEATHS, 1);
+	/* Killed: made anew at once, there is mail waiting. */
+	if (WIFSIGNALED(status))
+		fork_child(s, loader, child->owner);
+	else
+		fork_later(s, child, CHILD_RETRY_MS);
 }
 
 bool wiring_retry(struct supervisor *s, int64_t now_ms)
@@ -226,12 +242,9 @@ bool wiring_retry(struct supervisor *s, int64_t now_ms)
 			is_left = true;
 			continue;
 		}
-		struct child due = *child;
 		child->is_used = false;
-		if (due.owner != NULL && process_is_alive(due.owner) &&
-			process_is_alive(due.loader) && due.owner->state != PROCESS_DRAINING &&
-			!s->is_stopping)
-			fork_child(s, due.loader, due.owner);
+		if (is_missed(s, child))
+			fork_child(s, child->loader, child->owner);
 	}
 	return is_left;
 }
