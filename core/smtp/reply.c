@@ -143,19 +143,32 @@ static void write_line(struct buf *out, int code, const char *enhanced, struct s
 	buf_c(out, "\r\n");
 }
 
-/* Not inside a UTF-8 character, and at a space where there is one in the last third. */
+/* At a space where there is one in the last third. */
 static size_t cut_at(struct str s, size_t room)
 {
-	size_t n = room;
-
 	if (s.n <= room)
 		return s.n;
-	while (n > room - 4 && ((unsigned char)s.p[n] & 0xC0) == 0x80)
-		n--;
-	for (size_t k = n; k > room * 2 / 3; k--)
+	for (size_t k = room; k > room * 2 / 3; k--)
 		if (s.p[k] == ' ')
 			return k;
-	return n;
+	return room;
+}
+
+/*
+ * RFC 5321 4.2: a reply's text is printable ASCII (RFC 6531 3.7.4.2 lets more be said only
+ * to those who asked for SMTPUTF8, which is not offered). A question mark a character.
+ */
+static void make_ascii(struct buf *text)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text->n; i++) {
+		unsigned char c = (unsigned char)text->p[i];
+
+		if ((c & 0xC0) != 0x80)
+			text->p[n++] = c < 0x80 ? (char)c : '?';
+	}
+	text->n = n;
 }
 
 void reply_write(struct buf *out, int code, const char *enhanced, struct str text)
@@ -171,6 +184,7 @@ void reply_write(struct buf *out, int code, const char *enhanced, struct str tex
 	while (more && str_cut(&text, '\n', &line)) {
 		buf_clear(&safe);
 		text_safe(&safe, str_trim_crlf(line), LIMIT_REPLY_LINE);
+		make_ascii(&safe);
 		struct str rest = buf_str(&safe);
 		do {
 			struct str part = str_sub(rest, 0, cut_at(rest, room));

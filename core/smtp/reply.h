@@ -52,7 +52,7 @@ static inline bool reply_is_permanent(const struct reply *r)
 
 /* Appends "code enhanced text CRLF". `enhanced` may be NULL or "". LF in the text
  * begins a new line of a multi-line reply; lines are cut so that none is over 512
- * octets with its CRLF (RFC 5321 4.5.3.1.5); all else that is not safe is escaped. */
+ * octets with its CRLF (RFC 5321 4.5.3.1.5); all else that is no printable ASCII becomes `?`. */
 void reply_write(struct buf *out, int code, const char *enhanced, struct str text);
 /* Appends a ready line of our own, "250 2.0.0 Ok", and CRLF. */
 void reply_line(struct buf *out, const char *line);

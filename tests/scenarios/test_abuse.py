@@ -1,5 +1,5 @@
 """What hostile clients do to an SMTP server, over a real gateway: smuggling, injection, commands out of order,
-floods, forged senders. Each test is a table over one gateway, for which its cases are strangers to each other."""
+floods. Each test is a table over one gateway, for which its cases are strangers to each other."""
 
 import re
 import socket
@@ -112,11 +112,11 @@ def test_smuggling(target, backend, way):
                     send_data(smtp, octets, way)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # it had heard enough
-            codes = [reply.code for reply in replies_to_the_end(smtp) if not reply.text.startswith("2.0.0 1")]
+            replies = replies_to_the_end(smtp)
             smtp.close()
-            taken = sum(code == 250 for code in codes) - (codes.count(250) > 0 and "bdat" in way and len(codes) > 2)
+            taken = sum(reply.code == 250 and "taken as" in reply.text for reply in replies)
             there = [octets for recipients, octets in backend.messages if f"{local}@example.net" in recipients]
-            wrong.unless(len(there) <= 1 and len(there) == taken, case, codes, f"{len(there)} downstream")
+            wrong.unless(len(there) <= 1 and len(there) == taken, case, replies, f"{len(there)} downstream")
             for octets in there:
                 rest = octets.replace(b"\r\n", b"")
                 wrong.unless(b"\r" not in rest and b"\n" not in rest, case, "a bare CR or LF left us")
@@ -191,7 +191,7 @@ DIALOGUES = {
     "no-good-recipient": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@elsewhere.example>\r\nDATA\r\n"],
                           [250, 250, 550, 554]),
     "size-over": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example> SIZE=1000000\r\n"], [250, 552]),
-    "size-huge": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example> SIZE=99999999999999999999\r\n"], [250, 501]),
+    "size-huge": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example> SIZE=99999999999999999999\r\n"], [250, (501, 552)]),
     "size-negative": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example> SIZE=-1\r\n"], [250, 501]),
     "size-twice": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example> SIZE=1 SIZE=2\r\n"], [250, 501]),
     "unknown-parameter": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example> FOO=1\r\n"], [250, 555]),
@@ -210,7 +210,7 @@ DIALOGUES = {
     "browser": ([b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"], [554, "end"]),
     "long-line": ([b"NOOP " + b"x" * 5000 + b"\r\n", b"NOOP\r\n"], [500, 250]),
     "endless-line": ([b"x" * 100_000], [500, "end"]),
-    "errors": ([b"FOO\r\n" * 30], [500] * 21 + [421, "end"]),
+    "errors": ([b"EHLO x\r\n", b"FOO\r\n" * 30], [250] + [500] * 21 + [421, "end"]),
     "bad-recipients": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<no@elsewhere.example>\r\n" * 30 + b"NOOP\r\n"],
                        [250, 250] + [550] * 20 + [(550, 421), "421-end"]),
     "many-recipients": ([b"EHLO x\r\n", b"MAIL FROM:<a@b.example>\r\n",
@@ -218,7 +218,7 @@ DIALOGUES = {
                         [250, 250] + [250] * 100 + [452, 452]),
     "two-domains-of-one-policy": ([b"EHLO x\r\n", b"MAIL FROM:<>\r\nRCPT TO:<c@example.net>\r\n"], [250, 250, 250]),
     # BDAT
-    "bdat-first": ([b"BDAT 6\r\nQUIT\r\nNOOP\r\n"], [503, 250]),
+    "bdat-first": ([b"EHLO x\r\n", b"BDAT 6\r\nQUIT\r\nNOOP\r\n"], [250, 503, 250]),
     "bdat-negative": ([b"EHLO x\r\n", b"BDAT -1\r\n"], [250, 501, "end"]),
     "bdat-plus": ([b"EHLO x\r\n", b"BDAT +1\r\n"], [250, 501, "end"]),
     "bdat-nothing": ([b"EHLO x\r\n", b"BDAT\r\n"], [250, 501, "end"]),
@@ -300,7 +300,7 @@ def test_nothing_is_left_of_a_refused_message(target, backend):
         if name != "nul" and not (first.code == 552):
             wrong.unless(smtp.command("RCPT TO:<second@example.net>").code == 503, name, "RCPT without MAIL")
             wrong.unless(smtp.command("DATA").code == 503, name, "DATA without MAIL")
-            reply = smtp.message(MESSAGE, recipients=[f"second-{name}@example.net"])
+            reply = smtp.message(MESSAGE, recipients=[f"second-{name.replace(' ', '')}@example.net"])
             wrong.unless(reply.code == 250, name, "the next message", reply)
         smtp.close()
     for recipients, _ in backend.messages:
@@ -393,85 +393,6 @@ def test_proxy_header(target, backend):
     wrong.show()
 
 
-# ---- senders that seem to be somebody else (espoofer)
-
-VICTIM, ATTACK = "legitimate.example", "attack.example"
-ZONE = {
-    VICTIM: {"TXT": ["v=spf1 ip4:203.0.113.1 -all"], "A": ["203.0.113.1"], "MX": [[10, "mx.legitimate.example"]]},
-    f"_dmarc.{VICTIM}": {"TXT": ["v=DMARC1; p=reject"]},
-    ATTACK: {"TXT": ["v=spf1 ip4:127.0.0.1 ip4:192.0.2.7 -all"], "A": ["192.0.2.7"], "MX": [[10, "mx.attack.example"]]},
-    f"any.{ATTACK}": {"TXT": ["v=spf1 ip4:127.0.0.1 ip4:192.0.2.7 -all"], "A": ["192.0.2.7"]},
-    f"_dmarc.{ATTACK}": {"TXT": ["v=DMARC1; p=none"]},
-}
-F = b"From: "
-A, V = b"any@attack.example", b"admin@legitimate.example"
-SIGNATURE = (b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=%s; s=%s; h=from:subject;\r\n"
-             b" bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=YWJj\r\n")
-# id, MAIL FROM, the header lines with the author
-ENVELOPES = {
-    "a2": b"<(any@legitimate.example>", "a5": b"<any@legitimate.example(a.attack.example>",
-    "a6": b"<any@legitimate.example'@any.attack.example>",
-    "a7": b"<@legitimate.example,@any.example:'any@attack.example>",
-}
-AUTHORS = {
-    "a1": (b"<any@nothere.legitimate.example>", F + V + b"\r\n", "not delivered"),
-    "a3": (b"<any@attack.example>", SIGNATURE % (VICTIM.encode(), b"sel._domainkey.attack.example.\0.any") + F + V + b"\r\n",
-           "refused"),
-    "a4": (b"<any@attack.example>", SIGNATURE % (b"legitimate.example'a.attack.example", b"sel") + F + V + b"\r\n",
-           "not delivered"),
-    "a8": (b"<any@attack.example>", F + A + b"\r\n" + F + V + b"\r\n", "refused"),
-    "a9": (b"<any@attack.example>", b" " + F + V + b"\r\n" + F + A + b"\r\n", "refused"),
-    "a10": (b"<any@attack.example>", F + A + b"\r\nFrom : " + V + b"\r\n", "refused"),
-    "a11": (b"<any@attack.example>", b"From\r\n : " + V + b"\r\n" + F + A + b"\r\n", "refused"),
-    "a12": (b"<any@attack.example>", b"From\r\n : " + V + b"\r\nSender: " + A + b"\r\n", "refused"),
-    "a13": (b"<any@attack.example>", b"From\r\n : " + V + b"\r\nResent-From: " + A + b"\r\n", "refused"),
-    "a14": (b"<any@attack.example>", F + A + b", " + V + b"\r\n", "refused"),
-    "a15": (b"<any@attack.example>", F + b"=?utf-8?b?YWRtaW5AbGVnaXRpbWF0ZS5leGFtcGxl?=\r\n", "refused"),
-    "a16": (b"<any@attack.example>", F + b"<@attack.example:" + V + b">\r\n", "refused"),
-    "a17": (b"<any@attack.example>", F + b"<" + V + b">\\,<" + A + b">\r\n", "refused"),
-    "a18": (b"<any@attack.example>", F + V + b" <" + A + b">\r\n", "refused"),
-    "a19": (b"<any@attack.example>", F + b"<" + A + b">" + V + b"\r\n", "refused"),
-    "client-a1": (b"<any@attack.example>", F + V + b"\r\n" + F + A + b"\r\n", "refused"),
-    "client-a2": (b"<any@attack.example>", F + V + b"," + A + b"\r\n", "refused"),
-    "client-a3": (b"<any@attack.example>", F + V + b"\r\n", "not delivered"),
-}
-
-
-def test_forged_authors(target, backend, dns):
-    dns.zone.update(ZONE)
-    wrong, port = Wrong(), target.ports["127.0.0.2:0"]
-
-    def client():
-        smtp = Smtp(port, host="127.0.0.2", proxy=proxy_v1("192.0.2.7"))
-        smtp.ehlo("mx.attack.example")
-        return smtp
-
-    for name, path in ENVELOPES.items():
-        with client() as smtp:
-            smtp.send(b"MAIL FROM:" + path + b"\r\n")
-            reply = smtp.reply()
-            if reply.code == 250:  # then it is the domain behind the last @, everywhere
-                smtp.command(f"RCPT TO:<{name}@example.net>")
-                smtp.data(b"From: any@attack.example\r\n" + MESSAGE[MESSAGE.index(b"To:"):])
-                line = target.wait(lambda e, n=name: e["event"] == "message" and e["rcpt"] == [f"{n}@example.net"])
-                wrong.unless(line["from"].endswith("attack.example"), name, line)
-            else:
-                wrong.unless(reply.code in (501, 553), name, reply)
-    for name, (path, author, expected) in AUTHORS.items():
-        with client() as smtp:
-            smtp.send(b"MAIL FROM:" + path + b"\r\n")
-            assert smtp.reply().code == 250, name
-            assert smtp.command(f"RCPT TO:<{name}@example.net>").code == 250, name
-            reply = smtp.data(author + b"To: alice@example.net\r\nSubject: urgent\r\nDate: Fri, 20 Nov 2026 12:00:00 +0000\r\n"
-                              b"Message-ID: <1@attack.example>\r\n\r\nPay now\r\n")
-        there = [octets for recipients, octets in backend.messages if f"{name}@example.net" in recipients]
-        wrong.unless(not there, name, reply, "delivered:", there[:1])
-        wrong.unless(expected != "refused" or reply.code // 100 == 5, name, reply)
-    for name, kind in dns.questions:
-        wrong.unless("\\000" not in name and "\0" not in name and "'" not in name, "asked", name, kind)
-    wrong.show()
-
-
 # ---- honest but odd
 
 def test_odd_but_right(target, backend):
@@ -533,7 +454,9 @@ def test_odd_answers_of_the_mailbox_server(target, backend):
 def test_log_lines_are_one_line_each(target, backend):
     """What clients say is escaped: no line of the log is anything but JSON."""
     with target.smtp() as smtp:
-        smtp.ehlo("x\x1b[31m\x7f\xff\"\\")
+        smtp.send(b'EHLO x\x1b[31m\xff"\\\r\n')
+        smtp.reply()
+        smtp.ehlo('x"\\')
         smtp.command("MAIL FROM:<\"a\\\"b\"@example.org>")
         smtp.command("RCPT TO:<alice@example.net>")
         smtp.data(b"Subject: \x1b]0;x\x07 \xe2\x80\xae \"\\ =?utf-8?b?Cg0KDQ==?=\r\n" + MESSAGE)

@@ -138,6 +138,7 @@ static void writing(void **state)
 		{ 550, "5.1.1", S("x\r\n250 forged\r\n"), "550-5.1.1 x\r\n550 5.1.1 250 forged\r\n" },
 		{ 550, "5.1.1", S("x\r250 forged"), "550 5.1.1 x?250 forged\r\n" },
 		{ 550, "5.1.1", S("\033[0m\0"), "550 5.1.1 ?[0m?\r\n" },
+		{ 550, "5.1.1", S("\xc3\xa4 \xe2\x82\xac \xff."), "550 5.1.1 ? ? ?.\r\n" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct buf out = BUF_INIT;
@@ -157,7 +158,7 @@ static void wrapping(void **state)
 	struct err err;
 
 	for (int i = 0; i < 300; i++)
-		buf_c(&text, i % 7 ? "word" : "\xc3\xa4");
+		buf_c(&text, i % 7 ? "word" : "more");
 	reply_write(&out, 550, "5.7.1", buf_str(&text));
 	rest = buf_str(&out);
 	while (str_cut(&rest, '\n', &line))
