@@ -120,7 +120,7 @@ void fold_text(struct str text, size_t cap, struct buf *out)
 	bool blank = true;
 	while (text.n && out->n - start < cap) {
 		uint32_t code = (unsigned char)text.p[0];
-		size_t len = str_utf8(text, &code);
+		size_t len = code < 0x80 ? 1 : str_utf8(text, &code);
 		if (len == 0) {
 			buf_char(out, text.p[0]);
 			text = str_skip(text, 1);

@@ -54,11 +54,6 @@ void buf_c(struct buf *b, const char *c)
 	buf_add(b, c, strlen(c));
 }
 
-void buf_char(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
-}
-
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;

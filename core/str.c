@@ -103,21 +103,6 @@ size_t str_ifind(struct str s, struct str needle)
 	return s.n;
 }
 
-struct str str_skip(struct str s, size_t from)
-{
-	if (from > s.n)
-		from = s.n;
-	return (struct str){ s.p ? s.p + from : NULL, s.n - from };
-}
-
-struct str str_sub(struct str s, size_t from, size_t n)
-{
-	s = str_skip(s, from);
-	if (s.n > n)
-		s.n = n;
-	return s;
-}
-
 static struct str trim(struct str s, const char *set)
 {
 	while (s.n && s.p[0] && strchr(set, s.p[0]))

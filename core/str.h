@@ -60,9 +60,22 @@ size_t str_find(struct str s, struct str needle);
 size_t str_ifind(struct str s, struct str needle);
 
 /* s without its first `from` octets (never past the end). */
-struct str str_skip(struct str s, size_t from);
+static inline struct str str_skip(struct str s, size_t from)
+{
+	if (from > s.n)
+		from = s.n;
+	return (struct str){ s.p ? s.p + from : NULL, s.n - from };
+}
+
 /* At most n octets of s, starting with `from`. */
-struct str str_sub(struct str s, size_t from, size_t n);
+static inline struct str str_sub(struct str s, size_t from, size_t n)
+{
+	s = str_skip(s, from);
+	if (s.n > n)
+		s.n = n;
+	return s;
+}
+
 /* Without leading and trailing SP and HTAB (str_trim), or also CR and LF. */
 struct str str_trim(struct str s);
 struct str str_trim_crlf(struct str s);
