@@ -450,7 +450,8 @@ static void close_from_peer(struct channel *channel)
 	channel->freed = true;
 }
 
-static void dispatch(struct channel *channel, struct ipc_packet *packet)
+/* True: it was the last reply that was awaited. */
+static bool dispatch(struct channel *channel, struct ipc_packet *packet)
 {
 	unsigned number = packet->id & ((1u << SLOT_BITS) - 1);
 
@@ -460,14 +461,16 @@ static void dispatch(struct channel *channel, struct ipc_packet *packet)
 			channel->ops->packet(channel->context, channel, packet);
 		else
 			ipc_close_fds(packet);
-		return;
+		return false;
 	}
 	struct slot slot = channel->slots[number];
 	slot_release(channel, &channel->slots[number]);
+	bool last = channel->outstanding == 0;
 	if (slot.done != NULL)
 		slot.done(slot.context, packet);
 	else
 		ipc_close_fds(packet);
+	return last;
 }
 
 static void read_packets(struct channel *channel)
@@ -485,7 +488,9 @@ static void read_packets(struct channel *channel)
 			close_from_peer(channel);
 			return;
 		}
-		dispatch(channel, &packet);
+		/* What else there may be, the loop tells; mostly there is nothing. */
+		if (dispatch(channel, &packet))
+			return;
 	}
 }
 
