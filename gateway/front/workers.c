@@ -159,20 +159,28 @@ static void on_wall(void *context)
 	worker->workers->options.kill(worker->workers->options.context, &worker->peer);
 }
 
-/* May this idle worker take it, or is another one awaited? */
-static bool may_take(const struct worker *worker, const struct work *work, int64_t now)
+/* May any idle worker take it, or is a certain one awaited? */
+static bool is_anybodys(const struct work *work, int64_t now)
 {
-	if (work->order.prefer == WORKERS_ANY || work->order.prefer == worker->peer.index)
-		return true;
-	return now - work->queued_ms >= STICKY_MS;
+	return work->order.prefer == WORKERS_ANY || now - work->queued_ms >= STICKY_MS;
 }
 
+/* What this worker has begun goes before what is new: else, under load, it would wait until
+ * another one has to begin again. */
 static struct work *next_for(struct workers *workers, const struct worker *worker, int64_t now)
 {
-	for (int i = 0; i < 2; i++)
-		for (struct work *w = workers->queues[i].head; w; w = w->next)
-			if (may_take(worker, w, now))
+	for (int i = 0; i < 2; i++) {
+		struct work *other = NULL;
+
+		for (struct work *w = workers->queues[i].head; w; w = w->next) {
+			if (w->order.prefer == worker->peer.index)
 				return w;
+			if (!other && is_anybodys(w, now))
+				other = w;
+		}
+		if (other)
+			return other;
+	}
 	return NULL;
 }
 

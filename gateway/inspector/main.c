@@ -133,9 +133,8 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 	if (!evaluate(entry->evaluation, &r.facts, (unsigned)r.stage, &needs, &verdict))
 		return reply(child, request, EVALUATE_NEEDS, &needs_record, &needs, err);
 	int result = reply(child, request, EVALUATE_VERDICT, &verdict_record, &verdict, err);
-	/* A message is judged once; the envelope's stages follow each other. */
-	if (has_message)
-		cached_drop(entry);
+	/* Each stage begins afresh, and what is over must not push out what still waits. */
+	cached_drop(entry);
 	return result;
 }
 
