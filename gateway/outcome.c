@@ -16,7 +16,7 @@
  * DROP also stands where nothing may have been written: it then drops nothing. It is
  * right wherever the sender keeps the message (4xx) or is told (5xx): that one reply
  * covers the held recipients too. An entry whose KEEP_STORE failed is dropped as well,
- * since a keeper that died may have written it before it could say so.
+ * since a keeper that died, or whose disk is slow, may write it and only not have said so.
  */
 static const struct outcome_row rows[] = {
 	/* --- The verdict ------------------------------------------------------------- */
@@ -32,8 +32,8 @@ static const struct outcome_row rows[] = {
 
 	/* --- Everybody held ---------------------------------------------------------- */
 	{ ROW(HOLDING_ALL, STORED), END(ACCEPTED, NOTHING) },
-	{ ROW(HOLDING_ALL, NO_SPACE), END(NO_SPACE, NOTHING) },
-	{ ROW(HOLDING_ALL, NOT_STORED), END(TROUBLE, NOTHING) },
+	{ ROW(HOLDING_ALL, NO_SPACE), END(NO_SPACE, DROP) },
+	{ ROW(HOLDING_ALL, NOT_STORED), END(TROUBLE, DROP) },
 
 	/* --- Some held, pending ------------------------------------------------------ */
 	{ ROW(HOLDING, STORED), OFFER },
@@ -92,8 +92,8 @@ const struct outcome_row *outcome_next(struct outcome *outcome, enum outcome_eve
 	const struct outcome_row *row = outcome_find(outcome->state, event);
 
 	assert(row != NULL);
-	if (row->step == OUTCOME_STEP_STORE && row->pending)
-		outcome->pending |= 1u << row->entry;
+	if (row->step == OUTCOME_STEP_STORE)
+		outcome->written |= 1u << row->entry;
 	outcome->state = row->next;
 	return row;
 }

@@ -125,7 +125,7 @@ struct outcome_row {
 
 struct outcome {
 	enum outcome_state state;
-	unsigned pending; /* entries written, or being written: bits 1 << enum outcome_entry */
+	unsigned written; /* entries written, or being written: bits 1 << enum outcome_entry */
 };
 #define OUTCOME_INIT { OUTCOME_JUDGED, 0 }
 

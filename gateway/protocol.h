@@ -62,7 +62,7 @@ enum packet {
 	/* to the keeper */
 	KEEP_STORE = 50, /* struct quarantine_entry, [message] → struct keep_reply, once durable */
 	KEEP_COMMIT,	 /* struct keep_id, one-way: pending becomes committed */
-	KEEP_DROP,	 /* struct keep_id, one-way: pending is removed */
+	KEEP_DROP,	 /* struct keep_id, one-way: is removed, the sender still has it */
 	KEEP_RECORD,	 /* struct keep_record, one-way: counters and rows of a finished message */
 	KEEP_PULL,	 /* nothing → struct delivery_job, [message]; answered when there is a job */
 	KEEP_JOB_DONE,	 /* struct delivery_done, one-way */

@@ -360,16 +360,18 @@ enum store_result store_commit(struct store *s, struct str id, struct err *err)
 {
 	if (begin(s, err) != STORE_OK)
 		return STORE_IO_ERROR;
-	sqlite3_stmt *st = prepare(s, "UPDATE entry SET pending = 0 WHERE id = ?1");
+	sqlite3_stmt *st = prepare(s, "UPDATE entry SET pending = 0 WHERE id = ?1 AND pending");
 	bind_str(st, 1, id);
 	return run(s, st, "commit an entry", err);
 }
 
 /* 1 with the entry's time, 0 if there is none, -1. */
-static int entry_time(struct store *s, struct str id, bool pending_only, int64_t *time_r)
+static int entry_time(struct store *s, struct str id, bool untouched_only, int64_t *time_r)
 {
-	sqlite3_stmt *st = prepare(s, pending_only ? "SELECT time FROM entry WHERE id = ?1 AND pending" :
-						     "SELECT time FROM entry WHERE id = ?1");
+	sqlite3_stmt *st = prepare(s, untouched_only ?
+		"SELECT time FROM entry WHERE id = ?1 AND label = '' AND NOT EXISTS"
+		" (SELECT 1 FROM recipient r WHERE r.id = entry.id AND r.state <> 'held')" :
+		"SELECT time FROM entry WHERE id = ?1");
 	bind_str(st, 1, id);
 	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
 	if (rc == SQLITE_ROW)
@@ -378,10 +380,10 @@ static int entry_time(struct store *s, struct str id, bool pending_only, int64_t
 	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
 }
 
-static enum store_result forget(struct store *s, struct str id, bool pending_only, struct err *err)
+static enum store_result forget(struct store *s, struct str id, bool untouched_only, struct err *err)
 {
 	int64_t when;
-	int found = id_is_good(id) ? entry_time(s, id, pending_only, &when) : 0;
+	int found = id_is_good(id) ? entry_time(s, id, untouched_only, &when) : 0;
 	if (found <= 0)
 		return found == 0 ? STORE_NOT_FOUND : failed(s, "look an entry up", err);
 	enum store_result result = begin(s, err);

@@ -43,6 +43,11 @@ enum store_result store_put(struct store *store, const struct quarantine_entry *
 enum store_result store_flush(struct store *store, struct err *err);
 /* An id that is not there is no error: both may be told twice. */
 enum store_result store_commit(struct store *store, struct str id, struct err *err);
+/*
+ * The sender still has it. Also one that is no longer pending, since a keeper that died
+ * may have recovered it, or an answer may have come too late; but none that somebody has
+ * released or labelled meanwhile.
+ */
 enum store_result store_drop(struct store *store, struct str id, struct err *err);
 
 /* One entry with its recipients' states; arena memory. */

@@ -199,7 +199,7 @@ static void settle(struct delivery *d, enum outcome_settle settle)
 	for (int e = 0; e < OUTCOME_ENTRY_COUNT; e++) {
 		struct keep_id which = { .id = entry_id(d, e) };
 
-		if (d->outcome.pending & 1u << e)
+		if (d->outcome.written & 1u << e)
 			(void)front_tell_keeper(d->t->front, settle == OUTCOME_SETTLE_COMMIT ?
 				KEEP_COMMIT : KEEP_DROP, &keep_id_record, &which);
 	}

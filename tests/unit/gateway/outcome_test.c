@@ -30,8 +30,8 @@ static const struct expected table[] = {
 	E(JUDGED, SOME_HELD, STORE, HOLDING),
 	E(JUDGED, ALL_FORWARDED, OFFER, OFFERING),
 	X(HOLDING_ALL, STORED, ACCEPTED, NOTHING, NONE),
-	X(HOLDING_ALL, NO_SPACE, NO_SPACE, NOTHING, NONE),
-	X(HOLDING_ALL, NOT_STORED, TROUBLE, NOTHING, NONE),
+	X(HOLDING_ALL, NO_SPACE, NO_SPACE, DROP, NONE),
+	X(HOLDING_ALL, NOT_STORED, TROUBLE, DROP, NONE),
 	E(HOLDING, STORED, OFFER, OFFERING),
 	X(HOLDING, NO_SPACE, NO_SPACE, DROP, NONE),
 	X(HOLDING, NOT_STORED, TROUBLE, DROP, NONE),
@@ -222,7 +222,7 @@ static void check_crash(const struct world *w)
 static void check_end(struct world *w, struct outcome o, const struct outcome_row *row)
 {
 	for (size_t e = 0; e < OUTCOME_ENTRY_COUNT; e++) {
-		if (!(o.pending & 1u << e))
+		if (!(o.written & 1u << e))
 			assert_true(w->entries[e] != PENDING);
 		else if (row->settle == OUTCOME_SETTLE_DROP)
 			w->entries[e] = ABSENT;
@@ -241,6 +241,8 @@ static void check_end(struct world *w, struct outcome o, const struct outcome_ro
 		for (size_t i = 0; i < RCPTS; i++)
 			if (w->delivered[i])
 				assert_true(row->note == OUTCOME_NOTE_DUPLICATE);
+		for (size_t e = 0; e < OUTCOME_ENTRY_COUNT; e++)
+			assert_true(w->entries[e] == ABSENT);
 	}
 	assert_true(row->reply != OUTCOME_REPLY_NONE);
 }
@@ -265,8 +267,8 @@ static void walk_store(struct world *w, struct outcome o, const struct outcome_r
 	follow(*w, &w->paths, &w->accepted, o, OUTCOME_NO_SPACE);
 	follow(*w, &w->paths, &w->accepted, o, OUTCOME_NOT_STORED);
 	next.entries[row->entry] = row->pending ? PENDING : COMMITTED;
-	if (row->pending) /* written, but the answer was lost with the keeper */
-		follow(next, &w->paths, &w->accepted, o, OUTCOME_NOT_STORED);
+	/* Written, but the answer was lost with the keeper, or came too late. */
+	follow(next, &w->paths, &w->accepted, o, OUTCOME_NOT_STORED);
 	follow(next, &w->paths, &w->accepted, o, OUTCOME_STORED);
 }
 

@@ -107,9 +107,6 @@ static void pending_ones_are_dropped_committed_or_recovered(void **state)
 	assert_int_equal(store_drop(f->store, STR("P.1"), &f->err), STORE_OK);
 	assert_int_equal(store_drop(f->store, STR("P.1"), &f->err), STORE_OK);
 	assert_int_equal(store_commit(f->store, STR("P.2"), &f->err), STORE_OK);
-	/* What was committed can no longer be dropped. */
-	assert_int_equal(store_drop(f->store, STR("P.2"), &f->err), STORE_OK);
-	assert_int_equal(store_get(f->store, STR("P.2"), f->arena, &found, &f->err), STORE_OK);
 	assert_int_equal(store_count(f->store, &counts, &f->err), STORE_OK);
 	assert_int_equal(counts.pending, 1);
 	reopen(f);
@@ -181,6 +178,28 @@ static void a_drop_that_fails_fails_those_who_wait(void **state)
 	assert_int_equal(store_get(f->store, STR("W.1"), f->arena, &found, &f->err), STORE_NOT_FOUND);
 	assert_int_equal(store_get(f->store, STR("W.0"), f->arena, &found, &f->err), STORE_OK);
 	put(f, "W.1", false, STR("again"));
+}
+
+/* An answer that was late, or lost with its keeper: the sender was told to come again. */
+static void what_nobody_touched_can_be_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	struct store_found found;
+	static const struct str_list all = { 0 };
+	put(f, "D.1", false, STR("one"));
+	put(f, "D.2", true, STR("two"));
+	put(f, "D.3", false, STR("three"));
+	put(f, "D.4", false, STR("four"));
+	reopen(f);
+	assert_int_equal(store_recover(f->store, &f->err), 1);
+	assert_int_equal(store_release(f->store, STR("D.3"), &all, STR("carol"), &f->err), STORE_OK);
+	assert_int_equal(store_label(f->store, STR("D.4"), STR("spam"), &f->err), STORE_OK);
+	for (int i = 1; i <= 4; i++) {
+		char id[] = { 'D', '.', (char)('0' + i), 0 };
+		assert_int_equal(store_drop(f->store, str_c(id), &f->err), STORE_OK);
+		assert_int_equal(store_get(f->store, str_c(id), f->arena, &found, &f->err),
+			i <= 2 ? STORE_NOT_FOUND : STORE_OK);
+	}
 }
 
 static void ids_are_never_paths(void **state)
@@ -306,6 +325,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(what_is_put_is_found_again), CASE(pending_ones_are_dropped_committed_or_recovered),
+		CASE(what_nobody_touched_can_be_taken_back),
 		CASE(an_entry_is_stored_whole_or_not_at_all),
 		CASE(nobody_is_told_that_what_was_rolled_back_is_durable),
 		CASE(a_drop_that_fails_fails_those_who_wait),
