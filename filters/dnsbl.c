@@ -5,6 +5,8 @@
  * an answer outside 127.0.0.0/8 is a broken or abandoned list, 127.255.255.x its complaint about
  * who asks, and neither is ever a listing.
  */
+#include "filters/dnsbl.h"
+
 #include <libpsl.h>
 
 #include "core/conf.h"
@@ -333,6 +335,21 @@ static void stop(void *data)
 
 	psl_free(conf->own_psl);
 	conf->own_psl = NULL;
+}
+
+bool dnsbl_zone(const void *data, size_t i, struct dnsbl_zone *zone_r)
+{
+	const struct dnsbl_conf *conf = data;
+
+	if (i >= conf->zone_count)
+		return false;
+	*zone_r = (struct dnsbl_zone){
+		.name = conf->zones[i].zone,
+		.enabled = conf->zones[i].o.enabled &&
+			(conf->domains || conf->zones[i].o.kind == ZONE_CLIENT),
+		.lists_clients = conf->zones[i].o.kind == ZONE_CLIENT,
+	};
+	return true;
 }
 
 /* --------------------------------------------------------------------- run */

@@ -11,6 +11,8 @@ static const struct command exec_learn = { "learn", "Teaches the classifier: spa
 static const struct command exec_eval = { "eval", "Measures the classifier over a corpus.", JUDGE };
 static const struct command exec_replay = { "replay", "Judges recorded facts anew; shows what changes.",
 	JUDGE };
+static const struct command exec_doctor = { "doctor", "Says what to change: here, or in a domain's DNS.",
+	JUDGE };
 static const struct command exec_config_check = { "config check", "Checks the configuration.", JUDGE };
 static const struct command exec_config_dump = { "config dump", "Prints every value and its origin.",
 	JUDGE };
@@ -22,7 +24,7 @@ static const struct command exec_sink = { "sink", "A mailbox server for tests: S
 	.program = "sink" };
 
 static const struct command *const commands[] = {
-	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_config_check,
+	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_doctor, &exec_config_check,
 	&exec_config_dump, &exec_config_sample, &exec_config_man,
 	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
 	&cli_quarantine_learn, &cli_report_list, &cli_status, &cli_setup, &exec_sink, &cli_demo,

@@ -1,6 +1,6 @@
 /*
  * judge: the commands that look at mail outside the running gateway: check,
- * replay, learn, eval. `gatepost NAME …` starts this program as `judge NAME …`.
+ * replay, learn, eval, doctor. `gatepost NAME …` starts this program as `judge NAME …`.
  *
  * A command is one file here, whose struct command stands in main.c's table. It opens
  * all that it needs, calls judge_confine(), and only then takes mail
@@ -15,7 +15,7 @@
 #include "gateway/resolve.h"
 
 extern const struct command check_command, replay_command, learn_command, eval_command,
-	config_check_command,
+	doctor_command, config_check_command,
 	config_dump_command, config_sample_command, config_man_command;
 int judge_list_filters(void);
 

@@ -7,6 +7,7 @@ int main(int argc, char **argv)
 		&replay_command,
 		&learn_command,
 		&eval_command,
+		&doctor_command,
 		&config_check_command,
 		&config_dump_command,
 		&config_sample_command,

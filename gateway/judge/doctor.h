@@ -1,0 +1,66 @@
+/*
+ * doctor: `gatepost doctor`: looks at this host, or at a protected domain as the world sees it, and
+ * says what is right and what to change.
+ *
+ * Each check is a function that says one thing or several:
+ *
+ *	doctor_say(d, DOCTOR_WRONG, "mx", "%s has no MX record.", domain);
+ *	doctor_record(d, "%s. IN MX 10 %s.", domain, hostname);
+ *
+ * What is on disk is looked at first, then the process confines itself, then it asks the network:
+ * what comes from there is hostile, and is escaped where it is printed.
+ */
+#ifndef GATEWAY_JUDGE_DOCTOR_H
+#define GATEWAY_JUDGE_DOCTOR_H
+
+#include "core/tls.h"
+#include "gateway/judge/judge.h"
+
+enum doctor_state {
+	DOCTOR_RIGHT,
+	DOCTOR_ADVICE, /* works, but could be better */
+	DOCTOR_WRONG,  /* has to be changed: the exit code is 1 */
+};
+extern const char *const doctor_state_names[];
+
+#define DOCTOR_ADDRESSES 64
+
+struct doctor_finding {
+	const char *check; /* "mx", "spf", …: one word */
+	enum doctor_state state;
+	struct str text;
+	struct str record; /* for a zone file, or a command; may be empty */
+};
+
+struct doctor {
+	struct arena *arena;
+	struct judge_setup *setup;
+	const struct config *config;
+	const char *hostname;
+	struct loop *loop;
+	struct resolve *resolve;
+	struct tls_context *tls; /* for backends: any certificate will do */
+	struct ip addresses[DOCTOR_ADDRESSES]; /* this host's */
+	size_t address_count;
+	LIST(struct doctor_finding) findings;
+};
+
+void doctor_say(struct doctor *d, enum doctor_state state, const char *check, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* What to copy, for what was said last. */
+void doctor_record(struct doctor *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Never NULL. */
+const struct dns_answer *doctor_ask(struct doctor *d, enum dns_type type, struct str name);
+/* A domain of the DNS's answer, safe to print, without its final dot. */
+const char *doctor_name(struct doctor *d, struct str name);
+/* This host has the address too. */
+void doctor_add_address(struct doctor *d, const struct ip *ip);
+
+/* In the files of the same names; those of doctor_host look at files, before the sandbox. */
+void doctor_host_check(struct doctor *d);
+void doctor_host_addresses(struct doctor *d);
+void doctor_net_check(struct doctor *d);
+void doctor_domain_check(struct doctor *d, struct str domain);
+void doctor_mail_check(struct doctor *d, struct str domain);
+
+#endif

@@ -1,0 +1,265 @@
+/* What the DNS says about where a domain's mail goes: MX, this host's names, CAA. */
+#include "gateway/judge/doctor.h"
+
+#define NAMES_MAX 20 /* MX or PTR records that are looked at */
+
+static bool is_ours(const struct doctor *d, const struct ip *ip)
+{
+	for (size_t i = 0; i < d->address_count; i++)
+		if (ip_eq(&d->addresses[i], ip))
+			return true;
+	return false;
+}
+
+/* Calls for every address of a name; returns how many there are. */
+static size_t each_address(struct doctor *d, struct str name,
+	void (*each)(struct doctor *d, const struct ip *ip, void *context), void *context)
+{
+	static const enum dns_type types[] = { DNS_A, DNS_AAAA };
+	size_t n = 0;
+
+	for (size_t t = 0; t < 2; t++) {
+		const struct dns_answer *a = doctor_ask(d, types[t], name);
+		struct ip ip;
+
+		for (size_t i = 0; i < a->data.n && i < NAMES_MAX; i++)
+			if (dns_address(a, i, &ip) == 0) {
+				each(d, &ip, context);
+				n++;
+			}
+	}
+	return n;
+}
+
+/* ---- MX ---- */
+
+static void note_ours(struct doctor *d, const struct ip *ip, void *context)
+{
+	*(bool *)context |= is_ours(d, ip);
+}
+
+static void suggest_mx(struct doctor *d, const char *domain, unsigned preference)
+{
+	doctor_record(d, "%s. IN MX %u %s.", domain, preference, d->hostname);
+}
+
+/* One exchange: does it lead here? False also where it leads nowhere, which is said. */
+static bool check_exchange(struct doctor *d, const char *domain, uint16_t preference, struct str name)
+{
+	const char *shown = doctor_name(d, name);
+	const struct dns_answer *alias;
+	bool ours = false;
+	struct ip ip;
+
+	if (ip_parse(name, &ip) == 0 || !dns_is_hostname(name)) {
+		doctor_say(d, DOCTOR_WRONG, "mx",
+			"\"%s\" in an MX record is no host name; an address cannot stand there.", shown);
+		suggest_mx(d, domain, preference);
+		return false;
+	}
+	alias = doctor_ask(d, DNS_CNAME, name);
+	if (alias->data.n) {
+		doctor_say(d, DOCTOR_WRONG, "mx", "%s is an alias (CNAME), to which no MX may point "
+			"(RFC 2181 10.3).", shown);
+		doctor_record(d, "%s. IN MX %u %s.", domain, preference,
+			doctor_name(d, alias->data.v[0]));
+	}
+	if (!each_address(d, name, note_ours, &ours)) {
+		doctor_say(d, DOCTOR_WRONG, "mx", "The MX %s has no address.", shown);
+		return false;
+	}
+	ours |= dns_name_eq(name, str_c(d->hostname));
+	if (!ours)
+		doctor_say(d, DOCTOR_ADVICE, "mx", "The MX %s (preference %u) is not this host: what "
+			"arrives there is not judged here, unless it is another gateway.", shown,
+			preference);
+	else
+		doctor_say(d, DOCTOR_RIGHT, "mx", "The MX %s (preference %u) leads here.", shown,
+			preference);
+	return ours;
+}
+
+static void check_mx(struct doctor *d, struct str domain_name)
+{
+	const char *domain = doctor_name(d, domain_name);
+	const struct dns_answer *mx = doctor_ask(d, DNS_MX, domain_name);
+	bool here = false;
+	uint16_t preference;
+	struct str name;
+
+	if (dns_answer_is_error(mx)) {
+		doctor_say(d, DOCTOR_WRONG, "mx", "The MX records of %s cannot be looked up: %s.", domain,
+			dns_rcode_names[mx->rcode]);
+		return;
+	}
+	if (mx->rcode == DNS_NXDOMAIN || !mx->data.n) {
+		doctor_say(d, DOCTOR_WRONG, "mx", "%s %s.", domain, mx->rcode == DNS_NXDOMAIN ?
+			"does not exist in the DNS" : "has no MX record");
+		suggest_mx(d, domain, 10);
+		return;
+	}
+	for (size_t i = 0; i < mx->data.n && i < NAMES_MAX; i++) {
+		if (dns_mx(mx, i, &preference, &name) < 0)
+			continue;
+		if (!name.n) {
+			doctor_say(d, DOCTOR_WRONG, "mx", "%s has a null MX (RFC 7505), which says that it "
+				"takes no mail.", domain);
+			suggest_mx(d, domain, 10);
+			return;
+		}
+		here |= check_exchange(d, domain, preference, name);
+	}
+	if (!here) {
+		doctor_say(d, DOCTOR_WRONG, "mx", "No MX of %s leads to this host (%s).", domain,
+			d->hostname);
+		suggest_mx(d, domain, 10);
+	}
+}
+
+/* ---- this host ---- */
+
+struct leading_back {
+	const struct ip *ip;
+	bool found;
+};
+
+static void note_same(struct doctor *d, const struct ip *ip, void *context)
+{
+	struct leading_back *back = context;
+
+	back->found |= ip_eq(ip, back->ip);
+}
+
+static void check_ptr(struct doctor *d, const struct ip *ip, void *context)
+{
+	struct str reverse = ip_reverse_name(d->arena, ip);
+	const struct dns_answer *ptr = doctor_ask(d, DNS_PTR, reverse);
+	struct leading_back back = { .ip = ip };
+	const char *name = "";
+	char text[IP_TEXT_MAX];
+
+	(void)context;
+	ip_format(ip, text);
+	for (size_t i = 0; i < ptr->data.n && i < NAMES_MAX && !back.found; i++) {
+		name = doctor_name(d, ptr->data.v[i]);
+		if (dns_is_hostname(ptr->data.v[i]))
+			each_address(d, ptr->data.v[i], note_same, &back);
+	}
+	if (dns_answer_is_error(ptr)) {
+		doctor_say(d, DOCTOR_WRONG, "ptr", "The name of %s cannot be looked up: %s.", text,
+			dns_rcode_names[ptr->rcode]);
+	} else if (!back.found) {
+		doctor_say(d, DOCTOR_WRONG, "ptr", ptr->data.n ?
+			"%s leads to the name %s, which does not lead back: other servers distrust "
+			"such a host." : "%s has no name: other servers distrust such a host.%s", text,
+			name);
+		doctor_record(d, "%.*s. IN PTR %s.", STR_ARG(reverse), d->hostname);
+	} else if (!dns_name_eq(str_c(name), str_c(d->hostname))) {
+		doctor_say(d, DOCTOR_ADVICE, "ptr", "%s is called %s, and this gateway %s: better the "
+			"same.", text, name, d->hostname);
+		doctor_record(d, "%.*s. IN PTR %s.", STR_ARG(reverse), d->hostname);
+	} else {
+		doctor_say(d, DOCTOR_RIGHT, "ptr", "%s leads to %s and back.", text, name);
+	}
+}
+
+static void check_address(struct doctor *d, const struct ip *ip, void *context)
+{
+	char text[IP_TEXT_MAX];
+
+	ip_format(ip, text);
+	doctor_say(d, ip_is_global(ip) ? DOCTOR_RIGHT : DOCTOR_ADVICE, "address", ip_is_global(ip) ?
+		"%s has the address %s." : "%s has the address %s, which the Internet does not reach.",
+		d->hostname, text);
+	check_ptr(d, ip, context);
+}
+
+static void check_host(struct doctor *d)
+{
+	if (each_address(d, str_c(d->hostname), check_address, NULL))
+		return;
+	doctor_say(d, DOCTOR_WRONG, "address", "%s, the name of this gateway, has no address.",
+		d->hostname);
+	doctor_record(d, "%s. IN A ADDRESS", d->hostname);
+}
+
+/* ---- CAA (RFC 8659) ---- */
+
+/* Flags, length of the tag, tag, value: is it `issue`, and whom does it name? */
+static bool read_issue(struct str data, struct str *value_r)
+{
+	size_t n = data.n > 1 ? (uint8_t)data.p[1] : 0;
+
+	if (!n || data.n < n + 2 || !str_ieq_c(str_sub(data, 2, n), "issue"))
+		return false;
+	*value_r = str_trim(str_skip(data, n + 2));
+	value_r->n = str_chr(*value_r, ';');
+	*value_r = str_trim(*value_r);
+	return true;
+}
+
+static void say_caa(struct doctor *d, const char *name, const struct dns_answer *caa)
+{
+	struct str issuer, issuers = STR("");
+	bool any = false;
+
+	for (size_t i = 0; i < caa->data.n && i < NAMES_MAX; i++) {
+		if (!read_issue(caa->data.v[i], &issuer))
+			continue;
+		any = true;
+		if (issuer.n)
+			issuers = arena_printf(d->arena, "%.*s%s%s", STR_ARG(issuers),
+				issuers.n ? ", " : "", doctor_name(d, issuer));
+	}
+	if (any && !issuers.n) {
+		doctor_say(d, DOCTOR_WRONG, "caa", "CAA records forbid every authority to issue a "
+			"certificate for %s.", name);
+		doctor_record(d, "%s. IN CAA 0 issue \"letsencrypt.org\"", name);
+	} else {
+		doctor_say(d, DOCTOR_RIGHT, "caa", any ? "Certificates for %s may be issued by %.*s only." :
+			"CAA records do not limit who may issue certificates for %s.%.*s", name,
+			STR_ARG(issuers));
+	}
+}
+
+/* The nearest name, upwards, that has any (3). */
+static void check_caa(struct doctor *d, struct str name)
+{
+	const char *shown = doctor_name(d, name);
+
+	for (struct str rest = name, label; rest.n && str_chr(rest, '.') < rest.n;
+		str_cut(&rest, '.', &label)) {
+		const struct dns_answer *caa = doctor_ask(d, DNS_CAA, rest);
+
+		if (dns_answer_is_error(caa)) {
+			doctor_say(d, DOCTOR_WRONG, "caa", "The CAA records of %s cannot be looked up (%s): "
+				"no authority issues a certificate then.", doctor_name(d, rest),
+				dns_rcode_names[caa->rcode]);
+			return;
+		}
+		if (caa->data.n) {
+			say_caa(d, shown, caa);
+			return;
+		}
+	}
+	doctor_say(d, DOCTOR_RIGHT, "caa", "No CAA record limits who may issue certificates for %s.", shown);
+}
+
+static void note_address(struct doctor *d, const struct ip *ip, void *context)
+{
+	(void)context;
+	doctor_add_address(d, ip);
+}
+
+void doctor_domain_check(struct doctor *d, struct str domain)
+{
+	each_address(d, str_c(d->hostname), note_address, NULL);
+	if (!config_find_domain(d->config, domain)) {
+		doctor_say(d, DOCTOR_WRONG, "domain", "The configuration has no section for %.*s: its mail "
+			"would be refused.", STR_ARG(domain));
+		doctor_record(d, "domain \"%.*s\" { backend = \"smtp://HOST:25\" }", STR_ARG(domain));
+	}
+	check_mx(d, domain);
+	check_host(d);
+	check_caa(d, str_c(d->hostname));
+}
