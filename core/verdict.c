@@ -97,6 +97,7 @@ static const struct record bayes_record = RECORD("bayes", struct verdict_bayes, 
 static const struct field verdict_fields[] = {
 	FIELD_ENUM(struct verdict, action, action_names),
 	FIELD_DOUBLE(struct verdict, score),
+	HIDDEN(struct verdict, required, FIELD_TYPE_DOUBLE),
 	FIELD_STR(struct verdict, reason),
 	FIELD_STR(struct verdict, reply),
 	FIELD_RECORDS(struct verdict, recipients, &recipient_record),

@@ -79,6 +79,7 @@ struct verdict_bayes {
 struct verdict {
 	int action; /* what the sender would be told: the mildest over the recipients unless all agree */
 	double score;
+	double required; /* hidden: the first recipient's reject score, for protocols that show one */
 	struct str reason;
 	struct str reply; /* "250 2.0.0 …", "550 5.7.1 …", "451 4.7.1 …" */
 	LIST(struct recipient_verdict) recipients;

@@ -85,6 +85,7 @@ static const struct {
 	[SHARED_INSPECTOR_DEATHS] = { "inspector_deaths_total",
 		"inspectors and scanners that died and were made anew" },
 	[SHARED_RELOADS] = { "reloads_total", "configurations put into use" },
+	[SHARED_LESSONS] = { "lessons_total", "messages learned by the classifier" },
 };
 
 static const struct {

@@ -420,6 +420,7 @@ void verdict_decide(const struct verdict_input *in, struct arena *arena, struct 
 	for (size_t i = 0; i < v->findings.n; i++)
 		v->score += v->findings.v[i].score;
 	v->score = rounded(v->score);
+	v->required = policy_for(in->policies, n ? in->facts->rcpt_to.v[0] : STR(""))->reject_score;
 
 	for (size_t i = 0; i < n; i++)
 		d[i] = decide(&c, in->facts->rcpt_to.v[i]);

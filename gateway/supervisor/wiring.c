@@ -17,6 +17,7 @@ static const struct {
 	{ ROLE_FRONT, ROLE_KEEPER },
 	{ ROLE_WEB, ROLE_KEEPER },
 	{ ROLE_WEB, ROLE_TRAINER },
+	{ ROLE_WEB, ROLE_RESOLVER },
 };
 
 /* Children that a loader forks for an asker. */
@@ -29,6 +30,8 @@ static size_t children_for(const struct process *loader, const struct process *a
 			return (size_t)config->inspectors_per_front;
 		return asker->role == ROLE_WEB || asker->role == ROLE_TRAINER ? 1 : 0;
 	}
+	if (loader->role == ROLE_SCANNER && asker->role == ROLE_WEB)
+		return 1;
 	if (loader->role == ROLE_SCANNER && asker->role == ROLE_FRONT) {
 		/* The file's number is for all fronts; each needs one at least. */
 		int64_t each = config->scanners / config->fronts;

@@ -76,6 +76,7 @@ static void on_features(void *context, const struct ipc_packet *packet)
 	} else {
 		model_learn(t->model, &features, lesson->spam, time(NULL));
 		loop_timer_set(t->sync, SYNC_MS);
+		shared_add(t->self->shared, SHARED_LESSONS, 1);
 		finish(lesson, KEEP_OK, "");
 	}
 	for (unsigned i = 0; packet && i < packet->fd_count; i++)

@@ -121,6 +121,20 @@ struct str http_query(struct http_request *r, const char *name)
 	return str_c(r->value);
 }
 
+struct str http_header(const struct http_request *r, const char *name)
+{
+	return str_c(evhttp_find_header(evhttp_request_get_input_headers(r->req), name));
+}
+
+void http_each_header(const struct http_request *r, const char *name,
+	void (*each)(void *context, struct str value), void *context)
+{
+	struct evkeyval *header;
+	TAILQ_FOREACH(header, evhttp_request_get_input_headers(r->req), next)
+		if (str_ieq_c(str_c(header->key), name))
+			each(context, str_c(header->value));
+}
+
 const char *http_who(const struct http_request *r)
 {
 	return r->server->is_trusted ? "control" : "admin";
@@ -144,9 +158,13 @@ static bool token_is_right(const struct http_server *s, struct evhttp_request *r
 	struct str token = str_c(s->token);
 	if (s->is_trusted)
 		return true;
-	if (token.n == 0 || !str_istarts(given, "Bearer "))
+	/* Rspamd's clients send it as Password. */
+	if (str_istarts(given, "Bearer "))
+		given = str_trim(str_skip(given, 7));
+	else
+		given = str_c(evhttp_find_header(evhttp_request_get_input_headers(req), "Password"));
+	if (token.n == 0)
 		return false;
-	given = str_trim(str_skip(given, 7));
 	return given.n == token.n && CRYPTO_memcmp(given.p, token.p, token.n) == 0;
 }
 

@@ -37,6 +37,10 @@ void http_server_free(struct http_server **server);
 struct str http_segment(const struct http_request *request);
 struct str http_query(struct http_request *request, const char *name);
 struct str http_body(struct http_request *request);
+/* The first header of this name, or all of them in turn: each() for every one. Empty if there is none. */
+struct str http_header(const struct http_request *request, const char *name);
+void http_each_header(const struct http_request *request, const char *name,
+	void (*each)(void *context, struct str value), void *context);
 /* Who asks, for the audit: "control" or "admin". */
 const char *http_who(const struct http_request *request);
 

@@ -25,6 +25,11 @@ const struct http_route web_routes[] = {
 	{ "POST", "/api/v1/quarantine/?/delete", false, web_quarantine_delete },
 	{ "POST", "/api/v1/quarantine/?/learn", false, web_quarantine_learn },
 	{ "POST", "/api/v1/learn", false, web_learn },
+	{ "GET", "/ping", true, web_ping },
+	{ "POST", "/checkv2", false, web_checkv2 },
+	{ "POST", "/learnspam", false, web_learnspam },
+	{ "POST", "/learnham", false, web_learnham },
+	{ "GET", "/stat", false, web_stat },
 	{ NULL, NULL, false, NULL },
 };
 
@@ -35,13 +40,33 @@ static void on_packet(void *context, struct channel *channel, struct ipc_packet 
 		close(packet->fds[i]);
 }
 
+/* Where the channel to a peer of this role is kept; NULL for a role that we have no business with. */
+static struct channel **place_of(struct web *web, int role)
+{
+	switch (role) {
+	case ROLE_KEEPER:
+		return &web->keeper;
+	case ROLE_TRAINER:
+		return &web->trainer;
+	case ROLE_RESOLVER:
+		return &web->resolver;
+	case ROLE_INSPECTOR:
+		return &web->bench;
+	case ROLE_SCANNER:
+		return &web->scanner;
+	default:
+		return NULL;
+	}
+}
+
 static void on_closed(void *context, struct channel *channel)
 {
 	struct web *web = context;
-	if (web->keeper == channel)
-		web->keeper = NULL;
-	if (web->trainer == channel)
-		web->trainer = NULL;
+	for (int role = 0; role < ROLE_COUNT; role++) {
+		struct channel **place = place_of(web, role);
+		if (place && *place == channel)
+			*place = NULL;
+	}
 }
 
 /* The token is the file's first line. */
@@ -80,11 +105,14 @@ static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 {
 	static const struct channel_ops ops = { .packet = on_packet, .closed = on_closed };
 	struct web *web = self->context;
-	struct channel *channel = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, web);
-	if (peer->role == ROLE_KEEPER)
-		web->keeper = channel;
-	else if (peer->role == ROLE_TRAINER)
-		web->trainer = channel;
+	struct channel **place = place_of(web, peer->role);
+	/* One that comes anew takes the old one's place: what was outstanding there is answered NULL. */
+	if (place)
+		channel_free(place);
+	if (place)
+		*place = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, web);
+	else
+		close(fd);
 }
 
 static void on_listen(struct role_self *self, const struct ctl_listen *which, int fd)

@@ -9,7 +9,7 @@
 
 struct web {
 	struct role_self *self;
-	struct channel *keeper, *trainer; /* NULL while they are away */
+	struct channel *keeper, *trainer, *resolver, *bench, *scanner; /* NULL while they are away */
 	struct http_server *servers[2];
 	struct store *index;	 /* read-only; NULL until the keeper has made it */
 	struct collect *reports; /* the same */
@@ -28,6 +28,13 @@ void web_quarantine_release(void *context, struct http_request *r);
 void web_quarantine_delete(void *context, struct http_request *r);
 void web_quarantine_learn(void *context, struct http_request *r);
 void web_learn(void *context, struct http_request *r);
+
+/* gateway/web/rspamd.c */
+void web_ping(void *context, struct http_request *r);
+void web_checkv2(void *context, struct http_request *r);
+void web_learnspam(void *context, struct http_request *r);
+void web_learnham(void *context, struct http_request *r);
+void web_stat(void *context, struct http_request *r);
 
 /* gateway/web/status.c */
 void web_healthz(void *context, struct http_request *r);
