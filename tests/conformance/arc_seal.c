@@ -1,0 +1,92 @@
+/*
+ * arc_seal: prints the ARC set that the library adds to a message; for tests/conformance/arc_sealing.py.
+ *
+ *	arc_seal MESSAGE KEY RECORDS AUTHSERV-ID DOMAIN SELECTOR NAMES TIME
+ *
+ * MESSAGE has CRLF line ends. RECORDS: one TXT record a line, "NAME TEXT": the keys that the chain so far
+ * is verified by.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/mail/signkey.h"
+#include "filters/arc/seal.h"
+
+static struct str read_file(struct arena *arena, const char *path)
+{
+	struct buf b = BUF_INIT;
+	FILE *f = fopen(path, "rb");
+	size_t n;
+
+	if (!f)
+		exit(2);
+	while ((n = fread(buf_reserve(&b, 65536), 1, 65536, f)) > 0)
+		buf_commit(&b, n);
+	fclose(f);
+	struct str text = arena_dup(arena, buf_str(&b));
+	buf_free(&b);
+	return text;
+}
+
+static struct str find_record(struct str records, struct str name)
+{
+	struct str line;
+
+	while (str_cut(&records, '\n', &line))
+		if (str_ieq(str_sub(line, 0, str_chr(line, ' ')), name))
+			return str_skip(line, str_chr(line, ' ') + 1);
+	return STR("");
+}
+
+static void give_keys(struct arc_chain *chain, struct arena *arena, struct str records)
+{
+	for (size_t i = 0; i < chain->signature_count; i++) {
+		struct str text = find_record(records, chain->signatures[i].owner.name);
+		struct buf data = BUF_INIT;
+		for (size_t at = 0; at < text.n; at += 255) {
+			struct str piece = str_sub(text, at, 255);
+			buf_char(&data, (char)piece.n);
+			buf_str_add(&data, piece);
+		}
+		struct str wire = arena_dup(arena, buf_str(&data));
+		struct dns_answer answer = { .type = DNS_TXT, .data = { &wire, 1 } };
+		const char *reason;
+		if (pubkey_select(&answer, chain->signatures[i].algorithm, arena,
+			&chain->signatures[i].key, &reason) < 0)
+			arc_chain_fail(chain, reason);
+		buf_free(&data);
+	}
+}
+
+static void sign(void *context, const uint8_t digest[32], struct buf *out)
+{
+	signkey_sign(context, digest, out);
+}
+
+int main(int argc, char **argv)
+{
+	struct arena *arena = arena_new(64 << 20);
+	struct buf out = BUF_INIT;
+	struct signkey *key;
+	struct err err = { "" };
+
+	if (argc != 9 || signkey_parse(read_file(arena, argv[2]), &key, &err) < 0)
+		return fprintf(stderr, "wrong usage %s\n", err.text), 2;
+	struct mail *m = mail_parse(arena, read_file(arena, argv[1]));
+	struct arc_chain *chain = ARENA_NEW(arena, struct arc_chain);
+	struct arc_sealer sealer = { .domain = str_c(argv[5]), .selector = str_c(argv[6]),
+		.algorithm = signkey_algorithm(key), .names = str_c(argv[7]), .sign = sign,
+		.context = key };
+	if (str_to_i64(str_c(argv[8]), 0, INT64_MAX, &sealer.now) < 0)
+		return 2;
+	arc_chain_read(m, arena, chain);
+	give_keys(chain, arena, read_file(arena, argv[3]));
+	arc_chain_verify(chain, m, sealer.now);
+	arc_seal(m, chain, arc_seal_results(m, argv[4]), &sealer, &out);
+	if (out.n)
+		fwrite(out.p, 1, out.n, stdout);
+	buf_free(&out);
+	signkey_free(&key);
+	arena_free(&arena);
+	return 0;
+}
