@@ -122,9 +122,24 @@ void model_clear(struct model *m)
 	set_start(m->table.header);
 }
 
-int model_copy(const struct model *m, const char *path, struct err *err)
+int64_t model_position(const struct model *m)
 {
-	return table_copy(&m->table, path, err);
+	return atomic_load_explicit(&m->table.header->position, memory_order_relaxed);
+}
+
+void model_set_position(struct model *m, int64_t position)
+{
+	atomic_store_explicit(&m->table.header->position, position, memory_order_relaxed);
+}
+
+void model_assign(struct model *m, const struct model *from)
+{
+	table_assign(&m->table, &from->table);
+}
+
+void model_digest(const struct model *m, uint8_t digest_r[32])
+{
+	table_digest(&m->table, digest_r);
 }
 
 bool model_is_unclean(const struct model *m)
@@ -365,11 +380,18 @@ static void learn_tokens(
 	}
 }
 
+/* A view that is undecided contradicts nobody. */
+static bool contradicts(double view, bool spam)
+{
+	return spam ? view < 0 : view > 0;
+}
+
 static void note_progress(struct table_header *h, const struct look *look, bool spam)
 {
 	const struct opinion *o = &look->opinion;
 	bool says = o->log_odds > 0;
-	bool split = (o->grams > 0) != says || (o->words > 0) != says || (o->counts > 0) != says;
+	bool split = contradicts(o->grams, says) || contradicts(o->words, says) ||
+		     contradicts(o->counts, says);
 	approach(&h->error, says != spam, PROGRESS_RATE);
 	approach(&h->disagreement, split, PROGRESS_RATE);
 	double span = look->seen[spam] + 2;

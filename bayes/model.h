@@ -14,7 +14,7 @@
  * judgement are believed less the more such labels there are.
  *
  * The model lies in a file of fixed size (table.h) that one process writes and any
- * number read at once. It is a cache of the training log (log.h): the same lessons in the
+ * number read at once. It is a cache of the training log (journal.h): the same lessons in the
  * same order give the same bits on every machine. A writer that died within a lesson
  * leaves the unclean mark, upon which the model must be rebuilt; readers go on with
  * what is there.
@@ -32,7 +32,10 @@ enum model_mode { MODEL_READ, MODEL_WRITE, MODEL_MEMORY };
 
 struct model;
 
-/* Makes the file, with a new salt, if it is not there; two that do so at once agree on one. */
+/*
+ * Makes the file, with a new salt, if it is not there; two that do so at once agree on one.
+ * A damaged one, or one of another version, is replaced.
+ */
 int model_ensure(const char *path, struct err *err);
 /* WRITE takes the file's lock. MEMORY: no file, a fixed
  * salt, always empty: for evaluation. NULL with err: also a file of another version or size. */
@@ -73,7 +76,12 @@ int model_sync(struct model *model, struct err *err);
 void model_clear(struct model *model);
 /* Sets the salt of a model that has learned nothing. */
 void model_set_salt(struct model *model, const uint8_t salt[16]);
-/* A copy of the file at `path`, whole or not at all. */
-int model_copy(const struct model *model, const char *path, struct err *err);
+/* The last lesson of the training log that was learned; 0 at first. */
+int64_t model_position(const struct model *model);
+void model_set_position(struct model *model, int64_t position);
+/* Takes over all that another model with the same salt has learned. */
+void model_assign(struct model *model, const struct model *from);
+/* SHA-256 of all that was learned: equal for models of the same salt and the same lessons. */
+void model_digest(const struct model *model, uint8_t digest_r[32]);
 
 #endif

@@ -54,15 +54,44 @@ static int write_new(const char *path, struct err *err)
 	return rc;
 }
 
+static int check_header(const struct table_header *h, const char *path, struct err *err)
+{
+	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
+		return err_set(err, "model %s is no model: delete it and learn anew", path);
+	if (h->version != VERSION || h->grams != TABLE_GRAMS || h->tokens != TABLE_TOKENS ||
+		h->half_life_days == 0)
+		return err_set(
+			err, "model %s is of another version: delete it and learn anew", path);
+	return 0;
+}
+
+static bool is_usable(const char *path)
+{
+	struct table_header h;
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* What cannot be looked at is not replaced either. */
+	bool usable = fd < 0 || fstat(fd, &st) < 0 ||
+		      (st.st_size == (off_t)file_size() &&
+			      read(fd, &h, sizeof(h)) == (ssize_t)sizeof(h) &&
+			      check_header(&h, path, NULL) == 0);
+	if (fd >= 0)
+		close(fd);
+	return usable;
+}
+
 int table_ensure(const char *path, struct err *err)
 {
 	char temporary[4096];
-	if (access(path, F_OK) == 0)
+	bool exists = access(path, F_OK) == 0;
+	if (exists && is_usable(path))
 		return 0;
 	snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
-	/* link() and not rename(): whoever comes second takes the first one's. */
 	int rc = write_new(temporary, err);
-	if (rc == 0 && link(temporary, path) < 0 && errno != EEXIST)
+	if (rc == 0 && exists && rename(temporary, path) < 0)
+		rc = err_sys(err, "model %s cannot be replaced", path);
+	/* link() and not rename(): whoever comes second takes the first one's. */
+	if (rc == 0 && !exists && link(temporary, path) < 0 && errno != EEXIST)
 		rc = err_sys(err, "model %s cannot be made", path);
 	unlink(temporary);
 	return rc;
@@ -74,17 +103,6 @@ static void place(struct table *t)
 	t->header = t->map;
 	t->grams = (void *)(p + HEADER_BYTES);
 	t->tokens = t->grams + TABLE_GRAMS;
-}
-
-static int check_header(const struct table_header *h, const char *path, struct err *err)
-{
-	if (memcmp(h->magic, magic, sizeof(magic)) != 0)
-		return err_set(err, "model %s is no model: delete it and learn anew", path);
-	if (h->version != VERSION || h->grams != TABLE_GRAMS || h->tokens != TABLE_TOKENS ||
-		h->half_life_days == 0)
-		return err_set(
-			err, "model %s is of another version: delete it and learn anew", path);
-	return 0;
 }
 
 static int map_file(struct table *t, const char *path, struct err *err)
@@ -161,34 +179,23 @@ void table_clear(struct table *t)
 	h->half_life_days = half_life;
 }
 
-static int write_all(int fd, const char *p, size_t n)
+void table_assign(struct table *t, const struct table *from)
 {
-	while (n > 0) {
-		ssize_t wrote = write(fd, p, n);
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			return -1;
-		p += wrote;
-		n -= (size_t)wrote;
-	}
-	return 0;
+	assert(t->size == from->size);
+	memcpy((char *)t->map + HEADER_BYTES, (char *)from->map + HEADER_BYTES,
+		t->size - HEADER_BYTES);
+	memcpy(t->map, from->map, HEADER_BYTES);
 }
 
-int table_copy(const struct table *t, const char *path, struct err *err)
+void table_digest(const struct table *t, uint8_t digest_r[32])
 {
-	char temporary[4096];
-	snprintf(temporary, sizeof(temporary), "%s.new", path);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return err_sys(err, "%s cannot be made", temporary);
-	int rc = write_all(fd, t->map, t->size) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0
-			 ? err_sys(err, "%s cannot be written", path)
-			 : 0;
-	close(fd);
-	if (rc < 0)
-		unlink(temporary);
-	return rc;
+	char header[HEADER_BYTES];
+	uint8_t digests[2][32];
+	memcpy(header, t->map, HEADER_BYTES);
+	memset(header + offsetof(struct table_header, unclean), 0, sizeof(t->header->unclean));
+	hash_sha256(str_from(header, HEADER_BYTES), digests[0]);
+	hash_sha256(str_from((char *)t->map + HEADER_BYTES, t->size - HEADER_BYTES), digests[1]);
+	hash_sha256(str_from((char *)digests, sizeof(digests)), digest_r);
 }
 
 /* Fading */

@@ -36,6 +36,7 @@ struct table_header {
 	_Atomic uint32_t unclean;
 	_Atomic uint32_t epoch;	     /* the table's time, in steps of fading */
 	_Atomic uint64_t generation; /* lessons, ever */
+	_Atomic int64_t position;    /* of the last lesson in the training log */
 	_Atomic uint64_t learned[2]; /* messages of ham and of spam, ever */
 	_Atomic double seen[2];	     /* the same, faded as the slots are */
 	_Atomic double familiar[2];  /* share of a message's tokens that its class knew before it */
@@ -62,7 +63,10 @@ struct table {
 	_Atomic uint64_t *tokens; /* two words a slot: key and counts, then the weight */
 };
 
-/* Makes the file with a new salt unless it is there; of two that do so at once both take one. */
+/*
+ * Makes the file with a new salt unless it is there; of two that do so at once both take one.
+ * A damaged one, or one of another version, is replaced: it is but a cache.
+ */
 int table_ensure(const char *path, struct err *err);
 /* WRITE takes the file's lock. MEMORY: no file, a fixed salt, empty. -1: also for a file
  * of another size or version; *table is closed then. */
@@ -72,8 +76,10 @@ void table_close(struct table *table);
 int table_sync(struct table *table, struct err *err);
 /* Forgets everything but the salt. */
 void table_clear(struct table *table);
-/* Writes a copy, whole or not at all, to be put back by renaming it. */
-int table_copy(const struct table *table, const char *path, struct err *err);
+/* Takes over all that another table with the same salt holds. */
+void table_assign(struct table *table, const struct table *from);
+/* SHA-256 of all that is learned: of everything but the mark "unclean". */
+void table_digest(const struct table *table, uint8_t digest_r[32]);
 /* The table's time moves on (never back); the header's sums fade. */
 void table_advance(struct table *table, int64_t seconds);
 

@@ -9,6 +9,12 @@ static const struct command exec_check = { "check", "Judges one message, or an e
 	JUDGE };
 static const struct command exec_learn = { "learn", "Teaches the classifier: spam or ham.", JUDGE };
 static const struct command exec_eval = { "eval", "Measures the classifier over a corpus.", JUDGE };
+static const struct command exec_bayes_status = { "bayes status",
+	"Tells how the classifier is doing.", JUDGE };
+static const struct command exec_bayes_rebuild = { "bayes rebuild",
+	"Makes the model again from the training log.", JUDGE };
+static const struct command exec_bayes_undo = { "bayes undo",
+	"Takes the lessons of the last hours back.", JUDGE };
 static const struct command exec_replay = { "replay", "Judges recorded facts anew; shows what changes.",
 	JUDGE };
 static const struct command exec_doctor = { "doctor", "Says what to change: here, or in a domain's DNS.",
@@ -24,7 +30,8 @@ static const struct command exec_sink = { "sink", "A mailbox server for tests: S
 	.program = "sink" };
 
 static const struct command *const commands[] = {
-	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_replay, &exec_doctor, &exec_config_check,
+	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_bayes_status, &exec_bayes_rebuild,
+	&exec_bayes_undo, &exec_replay, &exec_doctor, &exec_config_check,
 	&exec_config_dump, &exec_config_sample, &exec_config_man,
 	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
 	&cli_quarantine_learn, &cli_report_list, &cli_status, &cli_setup, &exec_sink, &cli_demo,

@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bayes/model.h"
+#include "bayes/teacher.h"
+#include "core/hash.h"
 #include "core/limits.h"
 #include "gateway/judge/corpus.h"
 #include "gateway/judge/judge.h"
@@ -27,9 +28,9 @@ static const struct command_option options[] = {
 
 struct lesson_run {
 	bool spam;
-	size_t learned;
-	const char *control; /* socket of a running gateway */
-	struct model *model; /* or the model itself */
+	size_t given, learned;
+	const char *control;	 /* socket of a running gateway */
+	struct teacher *teacher; /* or the model itself */
 };
 
 /* A running gateway */
@@ -87,21 +88,37 @@ static int post(const struct lesson_run *run, struct str message, struct err *er
 
 /* None is running */
 
-static int learn_here(const struct lesson_run *run, struct str message)
+static int learn_here(struct lesson_run *run, struct str message, struct err *err)
 {
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
-	struct features features;
-	features_of(mail_parse(arena, message), model_salt(run->model), &features);
-	model_learn(run->model, &features, run->spam, time(NULL));
+	enum journal_change change = JOURNAL_KNOWN;
+	char hash[65];
+	struct journal_entry entry = {
+		.time = time(NULL),
+		.spam = run->spam,
+		.channel = STR("cli"),
+	};
+	hash_sha256_hex(message, hash);
+	entry.hash = str_c(hash);
+	features_of(mail_parse(arena, message), model_salt(teacher_model(run->teacher)),
+		&entry.features);
+	int rc = teacher_teach(run->teacher, &entry, &change, err);
+	run->learned += rc == 0 && change != JOURNAL_KNOWN;
 	arena_free(&arena);
-	return 0;
+	return rc;
 }
 
 static int learn_one(void *context, struct str message, struct err *err)
 {
 	struct lesson_run *run = context;
-	int rc = run->model ? learn_here(run, message) : post(run, message, err);
-	run->learned += rc == 0;
+	int rc = 0;
+	if (run->teacher) {
+		rc = learn_here(run, message, err);
+	} else {
+		rc = post(run, message, err);
+		run->learned += rc == 0;
+	}
+	run->given += rc == 0;
 	return rc;
 }
 
@@ -115,15 +132,12 @@ static int open_target(
 		return 0;
 	}
 	const char *folder = arena_printf(arena, "%s/bayes", state_dir).p;
-	const char *path = arena_printf(arena, "%s/model", folder).p;
 	if (mkdir(state_dir, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", state_dir);
 	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", folder);
-	if (model_ensure(path, err) < 0)
-		return -1;
-	run->model = model_open(path, MODEL_WRITE, err);
-	return run->model ? 0 : -1;
+	run->teacher = teacher_open(folder, err);
+	return run->teacher ? 0 : -1;
 }
 
 static int learn_all(struct lesson_run *run, char **paths, int count, struct err *err)
@@ -132,7 +146,7 @@ static int learn_all(struct lesson_run *run, char **paths, int count, struct err
 	int rc = 0;
 	for (int i = 0; rc == 0 && i < count; i++)
 		rc = corpus_walk(paths[i], arena, learn_one, run, err);
-	if (run->model && model_sync(run->model, rc < 0 ? NULL : err) < 0)
+	if (run->teacher && teacher_sync(run->teacher, rc < 0 ? NULL : err) < 0)
 		rc = -1;
 	arena_free(&arena);
 	return rc;
@@ -166,8 +180,10 @@ static int run(const struct command *command, const void *values, int argc, char
 					learn_all(&lesson, argv + 1, argc - 1, &err) < 0))
 		rc = judge_fail("learn", "%s", err.text);
 	printf("%zu messages learned as %s%s\n", lesson.learned, argv[0],
-		lesson.model ? " (no gateway is running: its model was written here)" : "");
-	model_close(&lesson.model);
+		lesson.teacher ? " (no gateway is running: its model was written here)" : "");
+	if (lesson.given > lesson.learned)
+		printf("%zu were known already\n", lesson.given - lesson.learned);
+	teacher_close(&lesson.teacher);
 	arena_free(&arena);
 	return rc;
 }

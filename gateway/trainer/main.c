@@ -2,13 +2,14 @@
  * trainer: the only writer of the classifier's model. It never sees a message: the
  * bench inspector takes it apart and hands back its features.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bayes/lesson.h"
-#include "bayes/model.h"
+#include "bayes/teacher.h"
 #include "core/limits.h"
 #include "gateway/log.h"
 #include "gateway/role.h"
@@ -17,7 +18,7 @@ enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20 };
 
 struct trainer {
 	struct role_self *self;
-	struct model *model;
+	struct teacher *teacher;
 	struct channel *bench;
 	struct arena *arena;
 	struct loop_timer *sync;
@@ -30,6 +31,7 @@ struct lesson {
 	struct channel *from; /* NULL once it has gone away */
 	uint32_t request;
 	bool spam;
+	struct buf who, channel, tenant;
 	struct lesson *next;
 };
 static struct lesson *lessons;
@@ -55,7 +57,34 @@ static void finish(struct lesson *lesson, enum keep_result result, const char *t
 	lesson->trainer->open_lessons--;
 	if (lesson->trainer->self->is_draining && lesson->trainer->open_lessons == 0)
 		role_exit(lesson->trainer->self);
+	buf_free(&lesson->who);
+	buf_free(&lesson->channel);
+	buf_free(&lesson->tenant);
 	free(lesson);
+}
+
+static void teach(struct lesson *lesson, struct features features, struct str hash)
+{
+	struct trainer *t = lesson->trainer;
+	enum journal_change change;
+	struct err err;
+	struct journal_entry entry = {
+		.time = time(NULL),
+		.spam = lesson->spam,
+		.hash = hash,
+		.who = buf_str(&lesson->who),
+		.channel = buf_str(&lesson->channel),
+		.tenant = buf_str(&lesson->tenant),
+		.features = features,
+	};
+	if (teacher_teach(t->teacher, &entry, &change, &err) < 0) {
+		log_event(LOG_LEVEL_WARNING, "lesson-refused", "%s", err.text);
+		finish(lesson, KEEP_REFUSED, err.text);
+		return;
+	}
+	loop_timer_set(t->sync, SYNC_MS);
+	shared_add(t->self->shared, SHARED_LESSONS, change != JOURNAL_KNOWN);
+	finish(lesson, KEEP_OK, change == JOURNAL_KNOWN ? "known already" : "");
 }
 
 static void on_features(void *context, const struct ipc_packet *packet)
@@ -74,10 +103,7 @@ static void on_features(void *context, const struct ipc_packet *packet)
 		   lesson_decode(reply.tokens, t->arena, &features) < 0) {
 		finish(lesson, KEEP_REFUSED, "the message could not be taken apart for learning");
 	} else {
-		model_learn(t->model, &features, lesson->spam, time(NULL));
-		loop_timer_set(t->sync, SYNC_MS);
-		shared_add(t->self->shared, SHARED_LESSONS, 1);
-		finish(lesson, KEEP_OK, "");
+		teach(lesson, features, reply.hash);
 	}
 	for (unsigned i = 0; packet && i < packet->fd_count; i++)
 		close(packet->fds[i]);
@@ -96,7 +122,14 @@ static void on_train(struct trainer *t, struct channel *channel, const struct ip
 		return;
 	}
 	struct lesson *lesson = calloc(1, sizeof(*lesson));
-	*lesson = (struct lesson){t, channel, packet->id, order.spam, lessons};
+	*lesson = (struct lesson){.trainer = t,
+		.from = channel,
+		.request = packet->id,
+		.spam = order.spam,
+		.next = lessons};
+	buf_str_add(&lesson->who, order.who);
+	buf_str_add(&lesson->channel, order.channel);
+	buf_str_add(&lesson->tenant, order.tenant);
 	lessons = lesson;
 	t->open_lessons++;
 	record_encode(&tokens_request_record, &ask, &payload);
@@ -129,30 +162,39 @@ static void on_sync(void *context)
 {
 	struct trainer *t = context;
 	struct err err;
-	if (model_sync(t->model, &err) < 0)
+	if (teacher_sync(t->teacher, &err) < 0)
 		log_event(LOG_LEVEL_ERROR, "model-not-durable", "%s", err.text);
+}
+
+/* Made by whoever came first, maybe as root: all belongs to the folder's owner. */
+static int give_away(const char *folder, struct arena *arena, struct err *err)
+{
+	static const char *const names[] = {"model", "log.db", "log.db-wal", "log.db-shm"};
+	struct stat st;
+	if (geteuid() != 0)
+		return 0;
+	if (stat(folder, &st) < 0)
+		return err_sys(err, "%s cannot be looked at", folder);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *path = arena_printf(arena, "%s/%s", folder, names[i]).p;
+		if (chown(path, st.st_uid, st.st_gid) < 0 && errno != ENOENT)
+			return err_sys(err, "%s cannot be given to the trainer", path);
+	}
+	return 0;
 }
 
 static int load(struct role_self *self, struct err *err)
 {
 	struct trainer *t = ARENA_NEW(self->arena, struct trainer);
 	const char *folder = config_path(self->config, self->arena, "bayes");
-	const char *path = config_path(self->config, self->arena, "bayes/model");
-	struct stat st;
 	self->context = t;
 	t->self = self;
 	t->arena = arena_new(REQUEST_MEMORY);
 	t->sync = loop_timer_new(self->loop, on_sync, t);
-	if (role_folder(self, folder, err) < 0 || model_ensure(path, err) < 0)
+	if (role_folder(self, folder, err) < 0)
 		return -1;
-	/* Made by whoever came first, maybe as root. */
-	if (geteuid() == 0 && (stat(folder, &st) < 0 || chown(path, st.st_uid, st.st_gid) < 0))
-		return err_sys(err, "%s cannot be given to the trainer", path);
-	t->model = model_open(path, MODEL_WRITE, err);
-	if (t->model && model_is_unclean(t->model))
-		log_event(LOG_LEVEL_WARNING, "model-unclean",
-			"the last trainer ended within a lesson, which may count by half");
-	return t->model ? 0 : -1;
+	t->teacher = teacher_open(folder, err);
+	return t->teacher ? give_away(folder, self->arena, err) : -1;
 }
 
 static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
