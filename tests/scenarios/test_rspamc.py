@@ -11,7 +11,7 @@ from tests.fakes.gateway import TIMEOUT
 TOKEN = "0123456789abcdef-token"
 HAM = (b"From: Bob <bob@example.org>\nTo: alice@example.net\nSubject: Minutes\n"
        b"Date: Fri, 20 Nov 2026 12:00:00 +0000\nMessage-ID: <1@example.org>\n\nThe minutes are attached.\n")
-GTUBE = HAM.replace(b"The minutes", b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\nThe minutes")
+GTUBE = HAM.replace(b"The minutes", b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\nThe")
 
 
 @pytest.fixture
