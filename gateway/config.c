@@ -120,6 +120,9 @@ static const struct option limits_rows[] = {
 		3600000, .help = "A backend's reply to a whole message." },
 	{ "backend_idle", OPTION_TIME, AT(config_limits, backend_idle), "30s", 100, 3600000,
 		.help = "An unused connection to a backend is closed after this." },
+	{ "release_retry", OPTION_TIME, AT(config_limits, release_retry), "1min", 1000, 86400000,
+		.help = "A message that was released from quarantine, and that its backend could "
+			"not take, is offered again after this." },
 	{ "drain_timeout", OPTION_TIME, AT(config_limits, drain_timeout), "10min", 100, 86400000,
 		.help = "After a reload or at the end, connections that are still open are "
 			"closed after this." },

@@ -95,6 +95,7 @@ struct config_limits {
 	int64_t backend_timeout;      /* a backend's reply to a command */
 	int64_t backend_data_timeout; /* a backend's reply after the dot (RFC 5321 4.5.3.2.6) */
 	int64_t backend_idle;	      /* a pooled session is closed after this */
+	int64_t release_retry;	      /* of a release that could not be delivered */
 	int64_t drain_timeout;	      /* an old generation is ended after this */
 };
 

@@ -136,6 +136,7 @@ static const struct field delivery_done_fields[] = {
 	FIELD_INT(struct delivery_done, job),
 	FIELD_ENUM(struct delivery_done, result, keep_result_names),
 	FIELD_OCTETS(struct delivery_done, text),
+	FIELD_STRS(struct delivery_done, delivered),
 	FIELD_END,
 };
 const struct record delivery_done_record =

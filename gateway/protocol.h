@@ -146,6 +146,7 @@ struct delivery_done {
 	int64_t job;
 	int result; /* enum keep_result: OK delivered, REFUSED for good, IO_ERROR try again */
 	struct str text;
+	struct str_list delivered; /* not OK: these have it all the same, and never get it again */
 };
 struct train_request {
 	bool spam;

@@ -689,14 +689,35 @@ int store_job_next(struct store *s, int64_t now, struct arena *arena, struct sto
 													   -1;
 }
 
-enum store_result store_job_done(struct store *s, int64_t job, enum store_result result,
-	int64_t retry_at, struct err *err)
+static enum store_result set_delivered(struct store *s, int64_t job, const struct str_list *addresses,
+	struct err *err)
 {
+	enum store_result result = STORE_OK;
+	for (size_t i = 0; i < addresses->n && result == STORE_OK; i++) {
+		sqlite3_stmt *st = prepare(s, "UPDATE recipient SET state = 'released', time = unixepoch()"
+					      " WHERE job = ?1 AND address = ?2 AND state = 'releasing'");
+		sqlite3_bind_int64(st, 1, job);
+		bind_str(st, 2, addresses->v[i]);
+		result = run(s, st, "remember a delivery", err);
+	}
+	return result;
+}
+
+enum store_result store_job_done(struct store *s, int64_t job, const struct str_list *delivered,
+	enum store_result result, int64_t retry_at, struct err *err)
+{
+	enum store_result rc = begin(s, err);
+	if (rc == STORE_OK)
+		rc = set_delivered(s, job, delivered, err);
+	if (rc != STORE_OK)
+		return rc;
 	if (result != STORE_OK && result != STORE_REFUSED && result != STORE_NOT_FOUND)
 		return set_job(s, job, "UPDATE job SET state = 'open', due = ?2 WHERE job = ?1", retry_at, err);
-	enum store_result rc = set_job(s, job, result == STORE_OK ?
-			"UPDATE recipient SET state = 'released', time = unixepoch() WHERE job = ?1" :
-			"UPDATE recipient SET state = 'held', job = NULL WHERE job = ?1", 0, err);
+	rc = set_job(s, job, result == STORE_OK ?
+			"UPDATE recipient SET state = 'released', time = unixepoch()"
+			" WHERE job = ?1 AND state = 'releasing'" :
+			"UPDATE recipient SET state = 'held', job = NULL"
+			" WHERE job = ?1 AND state = 'releasing'", 0, err);
 	return rc == STORE_OK ? set_job(s, job, "DELETE FROM job WHERE job = ?1", 0, err) : rc;
 }
 

@@ -96,9 +96,10 @@ struct store_job {
 /* The oldest job that is open and due at `now`, taken: it is handed out once until it is given back. 1, 0, -1. */
 int store_job_next(struct store *store, int64_t now, struct arena *arena, struct store_job *job_r,
 	struct err *err);
-/* Done, refused for good (recipients are held again), or to be tried again at `retry_at`. */
-enum store_result store_job_done(struct store *store, int64_t job, enum store_result result,
-	int64_t retry_at, struct err *err);
+/* Done, refused for good (recipients are held again), or to be tried again at `retry_at`; but
+ * those of `delivered` have it, whatever the result. Durable with the next flush. */
+enum store_result store_job_done(struct store *store, int64_t job, const struct str_list *delivered,
+	enum store_result result, int64_t retry_at, struct err *err);
 /* All that were handed out and not answered are open again (their front died). */
 enum store_result store_jobs_reopen(struct store *store, struct err *err);
 

@@ -57,15 +57,22 @@ bool releases_are_idle(const struct releases *r)
 	return !r->arena;
 }
 
-/* OK: delivered. REFUSED: never will be. IO_ERROR: to be tried again. */
-static void finish(struct releases *r, enum keep_result result, struct str text)
+/* OK: delivered. REFUSED: never will be. IO_ERROR: to be tried again. Both but for some. */
+static void finish_but(struct releases *r, enum keep_result result, struct str text,
+	struct str_list delivered)
 {
-	struct delivery_done done = { .job = r->job.job, .result = result, .text = text };
+	struct delivery_done done = { .job = r->job.job, .result = result, .text = text,
+		.delivered = delivered };
 
 	(void)front_tell_keeper(r->front, KEEP_JOB_DONE, &delivery_done_record, &done);
 	drop_job(r);
 	releases_pull(r);
 	front_check_drained(r->front);
+}
+
+static void finish(struct releases *r, enum keep_result result, struct str text)
+{
+	finish_but(r, result, text, (struct str_list){ 0 });
 }
 
 static struct str relayed(struct releases *r)
@@ -74,25 +81,24 @@ static struct str relayed(struct releases *r)
 		STR_ARG(r->answer.text));
 }
 
+/* Each recipient by himself: who has it never gets it again, who must wait is tried again, and
+ * who was refused is held as before. `content`: the codes are those behind the dot. */
 static void finish_by_codes(struct releases *r, bool content)
 {
 	size_t n = r->job.rcpt_to.n;
-	enum outcome_fate *fates = ARENA_ARRAY(r->arena, n, enum outcome_fate);
-	enum outcome_event event;
+	struct str_list delivered = { ARENA_ARRAY(r->arena, n, struct str), 0 };
+	bool later = false;
 
-	for (size_t i = 0; i < n; i++)
-		fates[i] = OUTCOME_FATE_FORWARD;
-	event = content ? outcome_sent(r->codes, n, fates) : outcome_offered(r->codes, n, fates);
-	if (event == OUTCOME_CONTENT_TAKEN)
+	for (size_t i = 0; i < n; i++) {
+		if (content && r->codes[i] >= 200 && r->codes[i] < 300)
+			delivered.v[delivered.n++] = r->job.rcpt_to.v[i];
+		else if (r->codes[i] < 500 || r->codes[i] > 599)
+			later = true;
+	}
+	if (delivered.n == n)
 		finish(r, KEEP_OK, STR("delivered"));
-	else if (event == OUTCOME_CONTENT_LATER || event == OUTCOME_RCPT_LATER)
-		finish(r, KEEP_IO_ERROR, relayed(r));
-	else if (event == OUTCOME_CONTENT_SOME_REFUSED || event == OUTCOME_CONTENT_SOME_LATER)
-		/* Not again for those who have it: a person sees what is left to do. */
-		finish(r, KEEP_REFUSED,
-			STR("some recipients have it, the mailbox server refused others"));
 	else
-		finish(r, KEEP_REFUSED, relayed(r));
+		finish_but(r, later ? KEEP_IO_ERROR : KEEP_REFUSED, relayed(r), delivered);
 }
 
 static void on_sent(void *context, enum outcome_event event)
@@ -116,11 +122,8 @@ static void on_offered(void *context, enum outcome_event event)
 
 	switch (event) {
 	case OUTCOME_RCPT_TAKEN:
-		for (size_t i = 0; i < r->job.rcpt_to.n; i++) {
-			any |= r->codes[i] < 300;
-			if (r->codes[i] >= 400 && r->codes[i] < 500)
-				return finish_by_codes(r, false);
-		}
+		for (size_t i = 0; i < r->job.rcpt_to.n; i++)
+			any |= r->codes[i] >= 200 && r->codes[i] < 300;
 		if (any)
 			sending_content(r->sending, r->spans, r->span_count, on_sent);
 		else

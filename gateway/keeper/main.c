@@ -24,7 +24,7 @@ _Static_assert((int)STORE_OK == (int)KEEP_OK && (int)STORE_NOT_FOUND == (int)KEE
 		       (int)STORE_IO_ERROR == (int)KEEP_IO_ERROR && (int)STORE_REFUSED == (int)KEEP_REFUSED,
 	"a store's result is sent as it is");
 
-enum { JOB_RETRY_S = 60, JOB_LOOK_MS = 15000, REQUEST_MEMORY = 4 << 20 };
+enum { JOB_LOOK_MS = 15000, REQUEST_MEMORY = 4 << 20 };
 
 struct keeper {
 	struct role_self *self;
@@ -39,6 +39,12 @@ struct keeper {
 static int64_t now_s(void)
 {
 	return (int64_t)time(NULL);
+}
+
+/* When a job that could not be done now is due again. */
+static int64_t retry_at(const struct keeper *k)
+{
+	return now_s() + k->self->config->limits.release_retry / 1000;
 }
 
 static void warn(const char *event, enum store_result result, const struct err *err)
@@ -117,6 +123,14 @@ static bool hand_out(struct keeper *k, struct peer *peer, const struct store_job
 	return sent;
 }
 
+static void give_back(struct keeper *k, int64_t job, int64_t due)
+{
+	static const struct str_list none = { NULL, 0 };
+	struct err err = { "" };
+	warn("release-not-remembered", store_job_done(k->store, job, &none, STORE_IO_ERROR, due, &err), &err);
+	flush_soon(k);
+}
+
 static struct peer *waiting_peer(struct keeper *k)
 {
 	for (struct peer *p = k->peers; p; p = p->next)
@@ -140,9 +154,10 @@ static void on_jobs(void *context)
 		if (found <= 0)
 			break;
 		if (!hand_out(k, peer, &job))
-			store_job_done(k->store, job.job, STORE_IO_ERROR, now_s() + JOB_RETRY_S, NULL);
+			give_back(k, job.job, retry_at(k));
 	}
-	loop_timer_set(k->jobs, JOB_LOOK_MS);
+	int64_t retry_ms = k->self->config->limits.release_retry;
+	loop_timer_set(k->jobs, retry_ms < JOB_LOOK_MS ? retry_ms : JOB_LOOK_MS);
 }
 
 /* Requests */
@@ -218,8 +233,8 @@ static void on_job_done(struct keeper *k, struct peer *peer, const struct ipc_pa
 	if (record_decode(&delivery_done_record, packet->payload, k->arena, &done, &err) < 0)
 		return;
 	peer_remove_job(peer, done.job);
-	enum store_result result = store_job_done(k->store, done.job, (enum store_result)done.result,
-		now_s() + JOB_RETRY_S, &err);
+	enum store_result result = store_job_done(k->store, done.job, &done.delivered,
+		(enum store_result)done.result, retry_at(k), &err);
 	warn("release-not-remembered", result, &err);
 	flush_soon(k);
 	struct log_line *line = log_line(done.result == KEEP_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
@@ -311,7 +326,7 @@ static void on_closed(void *context, struct channel *channel)
 	for (size_t i = 0; i < peer->pending_count; i++)
 		warn("quarantine-settle-failed", store_commit(k->store, str_c(peer->pending[i].id), &err), &err);
 	for (size_t i = 0; i < peer->job_count; i++)
-		store_job_done(k->store, peer->jobs[i], STORE_IO_ERROR, now_s(), NULL);
+		give_back(k, peer->jobs[i], now_s());
 	peer_free(&k->peers, peer);
 	flush_soon(k);
 	loop_timer_set(k->jobs, 0);

@@ -11,6 +11,7 @@
 The script may change at any time: it is read at each command.
 """
 
+import socket
 import socketserver
 import threading
 
@@ -61,6 +62,7 @@ class Session(socketserver.StreamRequestHandler):
             self.say(reply)
 
     def handle(self):
+        self.server.backend.connections.append(self.connection)
         try:
             self.say("220 backend.example.net ready")
             recipients = []
@@ -90,10 +92,14 @@ class Session(socketserver.StreamRequestHandler):
             pass
 
 
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+
+
 class Backend:
-    def __init__(self, lmtp=False):
-        self.lmtp, self.script, self.messages = lmtp, {}, []
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session)
+    def __init__(self, lmtp=False, address=("127.0.0.1", 0)):
+        self.lmtp, self.script, self.messages, self.connections = lmtp, {}, [], []
+        self.server = Server(address, Session)
         self.server.daemon_threads = True
         self.server.backend = self
         self.url = f"{'lmtp' if lmtp else 'smtp'}://127.0.0.1:{self.server.server_address[1]}"
@@ -110,3 +116,8 @@ class Backend:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended

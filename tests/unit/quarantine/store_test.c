@@ -215,6 +215,8 @@ static void ids_are_never_paths(void **state)
 	}
 }
 
+static const struct str_list nobody = { NULL, 0 };
+
 static void releases_happen_once(void **state)
 {
 	struct fixture *f = *state;
@@ -235,18 +237,46 @@ static void releases_happen_once(void **state)
 	assert_int_equal(store_recover(f->store, &f->err), 0);
 	assert_int_equal(store_job_next(f->store, 1, f->arena, &job, &f->err), 1);
 	/* The mailbox server was down: later. */
-	assert_int_equal(store_job_done(f->store, job.job, STORE_IO_ERROR, 100, &f->err), STORE_OK);
+	assert_int_equal(store_job_done(f->store, job.job, &nobody, STORE_IO_ERROR, 100, &f->err), STORE_OK);
 	assert_int_equal(store_job_next(f->store, 99, f->arena, &none, &f->err), 0);
 	assert_int_equal(store_job_next(f->store, 100, f->arena, &job, &f->err), 1);
-	assert_int_equal(store_job_done(f->store, job.job, STORE_OK, 0, &f->err), STORE_OK);
+	assert_int_equal(store_job_done(f->store, job.job, &nobody, STORE_OK, 0, &f->err), STORE_OK);
 	assert_int_equal(store_release(f->store, STR("R.1"), &all, STR("bob"), &f->err), STORE_OK);
 	assert_int_equal(store_job_next(f->store, 100, f->arena, &job, &f->err), 1);
 	assert_int_equal(job.recipients.n, 1);
 	assert_true(str_eq(job.recipients.v[0], two[1]));
-	assert_int_equal(store_job_done(f->store, job.job, STORE_OK, 0, &f->err), STORE_OK);
+	assert_int_equal(store_job_done(f->store, job.job, &nobody, STORE_OK, 0, &f->err), STORE_OK);
 	assert_int_equal(store_get(f->store, STR("R.1"), f->arena, &found, &f->err), STORE_OK);
 	assert_true(str_eq_c(found.state, "released"));
 	assert_int_equal(store_release(f->store, STR("R.1"), &all, STR("bob"), &f->err), STORE_REFUSED);
+}
+
+/* The mailbox server took it for one, and not yet, or never, for the other. */
+static void who_has_it_never_gets_it_again(void **state)
+{
+	struct fixture *f = *state;
+	struct store_job job;
+	struct store_found found;
+	struct str_list alice = { two, 1 };
+	static const enum store_result ends[] = { STORE_IO_ERROR, STORE_REFUSED };
+	for (size_t i = 0; i < 2; i++) {
+		const char *id = i ? "H.1" : "H.0";
+		put(f, id, false, STR("message"));
+		assert_int_equal(store_release(f->store, str_c(id), &nobody, STR("admin"), &f->err), STORE_OK);
+		assert_int_equal(store_job_next(f->store, 1, f->arena, &job, &f->err), 1);
+		assert_int_equal(job.recipients.n, 2);
+		assert_int_equal(store_job_done(f->store, job.job, &alice, ends[i], 100, &f->err), STORE_OK);
+		assert_int_equal(store_flush(f->store, &f->err), STORE_OK);
+		if (ends[i] == STORE_REFUSED)
+			assert_int_equal(store_release(f->store, str_c(id), &nobody, STR("admin"), &f->err),
+				STORE_OK);
+		assert_int_equal(store_job_next(f->store, 100, f->arena, &job, &f->err), 1);
+		assert_int_equal(job.recipients.n, 1);
+		assert_true(str_eq(job.recipients.v[0], two[1]));
+		assert_int_equal(store_job_done(f->store, job.job, &nobody, STORE_OK, 0, &f->err), STORE_OK);
+		assert_int_equal(store_get(f->store, str_c(id), f->arena, &found, &f->err), STORE_OK);
+		assert_true(str_eq_c(found.state, "released"));
+	}
 }
 
 static void a_job_without_its_entry_goes_away(void **state)
@@ -330,6 +360,7 @@ int main(void)
 		CASE(nobody_is_told_that_what_was_rolled_back_is_durable),
 		CASE(a_drop_that_fails_fails_those_who_wait),
 		CASE(ids_are_never_paths),	  CASE(releases_happen_once),
+		CASE(who_has_it_never_gets_it_again),
 		CASE(a_job_without_its_entry_goes_away), CASE(lists_are_filtered),
 		CASE(damage_is_an_error),	  CASE(one_writer_many_readers),
 	};
