@@ -83,8 +83,12 @@ void hash_sha256(struct str s, uint8_t digest_r[32])
 
 void hash_sha256_hex(struct str s, char hex_r[65])
 {
+	static const char digits[] = "0123456789abcdef";
 	uint8_t digest[32];
 	hash_sha256(s, digest);
-	for (int i = 0; i < 32; i++)
-		snprintf(hex_r + 2 * i, 3, "%02x", digest[i]);
+	for (int i = 0; i < 32; i++) {
+		hex_r[2 * i] = digits[digest[i] >> 4];
+		hex_r[2 * i + 1] = digits[digest[i] & 15];
+	}
+	hex_r[64] = '\0';
 }

@@ -56,8 +56,11 @@ bool str_starts(struct str s, const char *prefix)
 
 bool str_istarts(struct str s, const char *prefix)
 {
-	size_t n = strlen(prefix);
-	return s.n >= n && fold_eq(s.p, prefix, n);
+	/* Mostly the first octet decides: no length is taken first. */
+	for (size_t i = 0; prefix[i]; i++)
+		if (i == s.n || char_lower(s.p[i]) != char_lower(prefix[i]))
+			return false;
+	return true;
 }
 
 bool str_ends(struct str s, const char *suffix)

@@ -505,8 +505,13 @@ static void collect_domains(struct filter_call *call, const struct dnsbl_conf *c
 	for (size_t i = 0; i < authors.list.n; i++)
 		add_domain(call, conf, d, authors.list.v[i].domain);
 	mail_urls(call->mail);
-	for (size_t i = 0; i < call->mail->urls.n; i++)
-		add_domain(call, conf, d, call->mail->urls.v[i].host);
+	for (size_t i = 0; i < call->mail->urls.n; i++) {
+		struct str host = call->mail->urls.v[i].host;
+
+		/* Most links of a message go where the one before went. */
+		if (i == 0 || !str_eq(host, call->mail->urls.v[i - 1].host))
+			add_domain(call, conf, d, host);
+	}
 }
 
 static void ask_domains(struct filter_call *call, const struct dnsbl_conf *conf,

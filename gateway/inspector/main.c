@@ -178,11 +178,13 @@ static const struct {
 static int work(struct loader_child *child, struct ipc_packet *request, struct err *err)
 {
 	struct inspector *inspector = child->self->context;
-	int result = err_set(err, "there is no request of type %u", request->type);
+	const size_t count = sizeof(requests) / sizeof(*requests);
+	size_t i = 0;
 
-	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++)
-		if (requests[i].type == request->type)
-			result = requests[i].answer(child, request, err);
+	while (i < count && requests[i].type != request->type)
+		i++;
+	int result = i < count ? requests[i].answer(child, request, err) :
+				 err_set(err, "there is no request of type %u", request->type);
 	ipc_close_fds(request);
 	arena_reset(inspector->arena);
 	return result;
