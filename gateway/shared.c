@@ -86,6 +86,8 @@ static const struct {
 		"inspectors and scanners that died and were made anew" },
 	[SHARED_RELOADS] = { "reloads_total", "configurations put into use" },
 	[SHARED_LESSONS] = { "lessons_total", "messages learned by the classifier" },
+	[SHARED_LESSONS_SPAM] = { "lessons_spam_total",
+		"messages learned by the classifier as spam" },
 };
 
 static const struct {

@@ -84,6 +84,8 @@ static void teach(struct lesson *lesson, struct features features, struct str ha
 	}
 	loop_timer_set(t->sync, SYNC_MS);
 	shared_add(t->self->shared, SHARED_LESSONS, change != JOURNAL_KNOWN);
+	shared_add(t->self->shared, SHARED_LESSONS_SPAM,
+		change != JOURNAL_KNOWN && lesson->spam);
 	finish(lesson, KEEP_OK, change == JOURNAL_KNOWN ? "known already" : "");
 }
 

@@ -175,9 +175,19 @@ static void on_learned(void *context, const struct ipc_packet *packet)
 	arena_free(&arena);
 }
 
+/* Who asks has the token, and may say for whom: a mailbox server for the owner of the mailbox
+ * (rspamc -d, or -u). Quotas are theirs. */
+static struct str giver(struct http_request *r)
+{
+	struct str who = http_header(r, "Deliver-To");
+	if (who.n == 0)
+		who = http_header(r, "User");
+	return who.n ? str_sub(who, 0, LIMIT_PATH) : str_c(http_who(r));
+}
+
 static void learn(struct web *web, struct http_request *r, bool spam)
 {
-	struct train_request order = { .spam = spam, .who = str_c(http_who(r)), .channel = STR("rspamd") };
+	struct train_request order = { .spam = spam, .who = giver(r), .channel = STR("rspamd") };
 	struct buf payload = BUF_INIT;
 	struct err err;
 	if (is_compressed(r))
@@ -204,6 +214,19 @@ void web_learnham(void *context, struct http_request *r)
 	learn(context, r, false);
 }
 
+/* A "statfile" a label; what was learned is its revision. */
+static void add_lessons(const struct shared *s, struct buf *out)
+{
+	int64_t all = shared_get(s, SHARED_LESSONS), spam = shared_get(s, SHARED_LESSONS_SPAM);
+	buf_c(out, ", \"statfiles\": [");
+	for (int ham = 0; ham < 2; ham++)
+		buf_printf(out, "%s{\"symbol\": \"BAYES_%s\", \"type\": \"gatepost\","
+				" \"revision\": %lld, \"total\": 0, \"used\": 0, \"size\": 0,"
+				" \"languages\": 0, \"users\": 0}",
+			ham ? ", " : "", ham ? "HAM" : "SPAM", (long long)(ham ? all - spam : spam));
+	buf_char(out, ']');
+}
+
 void web_stat(void *context, struct http_request *r)
 {
 	struct web *web = context;
@@ -220,9 +243,11 @@ void web_stat(void *context, struct http_request *r)
 	buf_printf(&out, ", \"connections\": %lld, \"learned\": %lld", (long long)shared_get(s, SHARED_CONNECTIONS),
 		(long long)shared_get(s, SHARED_LESSONS));
 	buf_printf(&out, ", \"actions\": {\"reject\": %lld, \"soft reject\": %lld, \"add header\": %lld,"
-			 " \"no action\": %lld}, \"statfiles\": []}\n", (long long)of[ACTION_REJECT],
+			 " \"no action\": %lld}", (long long)of[ACTION_REJECT],
 		(long long)of[ACTION_TEMPFAIL], (long long)(of[ACTION_TAG] + of[ACTION_QUARANTINE]),
 		(long long)of[ACTION_FORWARD]);
+	add_lessons(s, &out);
+	buf_c(&out, "}\n");
 	http_json(r, 200, buf_str(&out));
 	buf_free(&out);
 }

@@ -31,13 +31,13 @@ def needs(program):
         pytest.skip(f"{program} is not installed")
 
 
-def wait_for(port, what):
+def wait_for(port, what, greeting=b"220"):
     """Until it greets: connection attempts are the event, bounded by WAIT."""
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=WAIT) as s:
-                if s.recv(3) == b"220":
+                if s.recv(len(greeting), socket.MSG_WAITALL) == greeting:
                     return
         except OSError:
             pass
@@ -192,6 +192,94 @@ service stats {{
 
     def settle(self):
         """LMTP answers when the message is in the mailbox."""
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(WAIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Imap(Server):
+    """Dovecot with mailboxes over IMAP and the recipe of gateway/deploy/dovecot, its folder moved.
+
+    Any user, any password. gateway: "127.0.0.1:8025", asked with the token.
+    """
+
+    RECIPE = pathlib.Path(__file__).resolve().parents[2] / "gateway/deploy/dovecot"
+
+    def __init__(self, gateway, token):
+        needs("dovecot")
+        needs("rspamc")
+        if not list(pathlib.Path("/usr/lib/dovecot").glob("**/*imap_sieve_plugin.so")):
+            pytest.skip("dovecot-sieve is not installed")
+        super().__init__()
+        self.recipe = self.folder / "gatepost"
+        for name in ("run", "state", "gatepost", "gatepost/bin"):
+            (self.folder / name).mkdir()
+        for name in ("report-spam.sieve", "report-ham.sieve", "90-gatepost.conf", "gatepost-learn"):
+            there = self.recipe / ("bin" if name == "gatepost-learn" else ".") / name
+            there.write_text((self.RECIPE / name).read_text().replace("/etc/dovecot/gatepost", str(self.recipe)))
+            there.chmod((self.RECIPE / name).stat().st_mode & 0o777)
+        self.aim(gateway)
+        (self.recipe / "token").write_text(token + "\n")
+        (self.recipe / "token").chmod(0o400)
+        os.chown(self.recipe / "token", self.uid, self.gid)
+        self.log = self.folder / "dovecot.log"
+        conf = self.folder / "dovecot.conf"
+        conf.write_text(f"""
+base_dir = {self.folder}/run
+state_dir = {self.folder}/state
+log_path = {self.log}
+protocols = imap
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{self.maildirs}/%n
+first_valid_uid = 1
+first_valid_gid = 1
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Junk {{
+    auto = create
+  }}
+  mailbox Trash {{
+    auto = create
+  }}
+}}
+userdb {{
+  driver = static
+  args = uid={self.uid} gid={self.gid} home={self.maildirs}/%n allow_all_users=yes
+}}
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+service imap-login {{
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {self.port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+!include {self.recipe}/90-gatepost.conf
+""")
+        environment = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        for name in ("report-spam.sieve", "report-ham.sieve"):
+            subprocess.run(["sievec", "-c", str(conf), str(self.recipe / name)], check=True, timeout=WAIT,
+                           env=environment)
+        self.process = subprocess.Popen(["dovecot", "-F", "-c", str(conf)], env=environment)
+        wait_for(self.port, "Dovecot", b"* OK")
+
+    def aim(self, gateway):
+        """Where the gateway is."""
+        (self.recipe / "server").write_text(gateway + "\n")
 
     def close(self):
         self.process.terminate()
