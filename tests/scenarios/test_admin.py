@@ -1,6 +1,8 @@
 """The admin API over HTTP: who may ask what, requests that two parsers could read differently, learning."""
 
 import json
+import os
+import signal
 import socket
 
 import pytest
@@ -146,3 +148,26 @@ def test_without_a_scanner_mail_flows(make_gateway, sink):
         assert smtp.message(EML % (1, 1, b"hello")).code == 250
     assert gateway.wait_event("message")["action"] == "forward"
     assert not gateway.events("child-failed")
+
+
+def test_a_client_that_does_not_wait(gateway):
+    """What was asked of the keeper is answered when nobody is there any more."""
+    keeper, web = gateway.pids("keeper")[0], gateway.pids("web")[0]
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        for request in (b"POST /api/v1/quarantine/x/release HTTP/1.1\r\n", b"GET /api/v1/quarantine/x/message HTTP/1.1\r\n",
+                        b"POST /api/v1/quarantine/x/learn?label=spam HTTP/1.1\r\n"):
+            for linger in (b"\0" * 8, b"\1\0\0\0\0\0\0\0"):  # closed, and reset
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(str(gateway.state / "control.sock"))
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    s.sendall(request + b"Host: x\r\nContent-Length: 0\r\n\r\n")
+                    # A second one behind it, and half of a third.
+                    s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea")
+        gateway.api("/api/v1/status")  # web has seen them all by now, and waits for the keeper
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    gateway.api("/api/v1/status")
+    done = gateway.run("quarantine", "release", "x")
+    assert done.returncode == 1, "there is no such entry"
+    assert gateway.pids("web") == [web]
