@@ -13,6 +13,8 @@
 #define FORWARDERS_MAX 16
 #define LISTENERS_MAX  64
 #define NETS_MAX       256
+#define TOKEN_MIN      16
+#define TOKEN_MAX      256
 #define SMTP_PORT      25
 #define LMTP_PORT      24
 #define DNS_PORT       53
@@ -248,6 +250,9 @@ static void read_nets(struct conf *conf, const struct conf_section *s, struct co
 		const char *text = l->proxy_protocol_from.v[i];
 		if (ip_net_parse(str_c(text), &nets[i], &err) != 0)
 			conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from: %s", err.text);
+		else if (nets[i].bits == 0)
+			conf_warn(conf, s, "proxy_protocol_from", "proxy_protocol_from %s: everybody may "
+				"claim to come from any address", text);
 	}
 	l->proxy_nets = nets;
 	l->proxy_net_count = l->proxy_protocol_from.n;
@@ -461,6 +466,12 @@ static void read_dns(struct conf *conf, struct config_dns *dns)
 		dns->dnssec = false;
 }
 
+static bool is_loopback(const struct ip *ip)
+{
+	static const struct ip v6 = { .family = IP_V6, .octets = { [15] = 1 } };
+	return ip->family == IP_V4 ? ip->octets[0] == 127 : ip_eq(ip, &v6);
+}
+
 static void read_admin(struct conf *conf, struct config_admin *admin)
 {
 	const struct conf_section *s = only(conf, "admin");
@@ -468,6 +479,10 @@ static void read_admin(struct conf *conf, struct config_admin *admin)
 	admin->enabled = s != NULL;
 	if (parse_address(admin->listen, ':', 8025, &admin->address) != 0)
 		conf_error(conf, s, "listen", "listen is an address and a port, as \"127.0.0.1:8025\"");
+	else if (!is_loopback(&admin->address.ip))
+		conf_warn(conf, s, "listen", "the admin HTTP server speaks no TLS: on %s its token, and "
+			"held mail, can be read on the way; 127.0.0.1 behind a TLS proxy is safer",
+			admin->listen);
 }
 
 static void read_global(struct conf *conf, struct config *config)
@@ -559,6 +574,28 @@ const struct config_domain *config_find_domain(const struct config *config, stru
 		lower[i] = char_lower(domain.p[i]);
 	found = names_find(&config->domain_names, str_from(lower, domain.n));
 	return found ? &config->domains[found->index] : NULL;
+}
+
+int config_token(const struct config *config, struct arena *arena, const char **token_r,
+	struct err *err)
+{
+	const char *path = config->admin.token_file;
+	char line[TOKEN_MAX + 2] = "";
+	*token_r = NULL;
+	if (!config->admin.enabled || !path[0])
+		return 0;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return err_sys(err, "admin: token_file %s cannot be read", path);
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	struct str token = str_trim_crlf(str_c(line));
+	if (token.n < TOKEN_MIN || token.n > TOKEN_MAX)
+		return err_set(err, "admin: the token in %s must have %d to %d characters", path,
+			TOKEN_MIN, TOKEN_MAX);
+	*token_r = arena_cstr(arena, token);
+	return 0;
 }
 
 const char *config_path(const struct config *config, struct arena *arena, const char *name)

@@ -143,6 +143,10 @@ int config_load(const char *file, struct arena *arena, struct str *text_r, struc
 int config_load_fd(int fd, struct arena *arena, struct str *text_r, struct err *err);
 /* Exact and without case; NULL if the domain is not ours. */
 const struct config_domain *config_find_domain(const struct config *config, struct str domain);
+/* The admin API's token: the first line of token_file, or NULL where there is none. -1 for a
+ * file that cannot be read, or a token that is too short or too long. */
+int config_token(const struct config *config, struct arena *arena, const char **token_r,
+	struct err *err);
 /* "state_dir/name" in the arena. */
 const char *config_path(const struct config *config, struct arena *arena, const char *name);
 /* Appends every effective value of the sections read here, with where it came from. */

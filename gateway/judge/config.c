@@ -1,6 +1,7 @@
 /* `gatepost config`: what all roles read of the file, and what only filters can say of theirs. */
 #include <stdio.h>
 
+#include "core/tls.h"
 #include "gateway/judge/judge.h"
 #include "rules/policy.h"
 
@@ -27,12 +28,42 @@ static int print(struct buf *out)
 	return is_written ? COMMAND_OK : COMMAND_FAILED;
 }
 
+/* What the roles will read: certificates and keys that belong together, and the token. */
+static int check_files(struct judge_setup *setup)
+{
+	struct conf *conf = setup->conf;
+	const struct option_strings *errors = conf_errors(conf);
+	const struct conf_section *s = NULL;
+	const char *token;
+	struct err err;
+
+	for (size_t i = 0; (s = conf_next(conf_root(conf), "listen", s)) != NULL; i++) {
+		const struct config_listener *l = &setup->config->listeners[i];
+		struct tls_server_options tls = { .name = l->title,
+			.certificate = l->tls_certificate, .key = l->tls_key, .security_level = 1 };
+		if (l->tls == CONFIG_TLS_OFF || !l->tls_certificate[0])
+			continue;
+		struct tls_context *context = tls_server_new(&tls, &err);
+		if (context == NULL)
+			conf_error(conf, s, "tls_certificate", "%s", err.text);
+		tls_context_free(&context);
+	}
+	if (config_token(setup->config, setup->arena, &token, &err) != 0)
+		conf_error(conf, conf_next(conf_root(conf), "admin", NULL), "token_file", "%s",
+			err.text);
+	for (size_t i = 0; i < errors->n; i++)
+		fprintf(stderr, "%s\n", errors->v[i]);
+	return errors->n ? COMMAND_FAILED : COMMAND_OK;
+}
+
 static int check(const struct command *command, const void *values, int argc, char **argv)
 {
 	const struct config_values *o = values;
 	struct judge_setup setup = { .arena = arena_new(SIZE_MAX) };
 	int rc = judge_set_up("config check", o->conf, &setup);
 
+	if (rc == COMMAND_OK)
+		rc = check_files(&setup);
 	if (rc == COMMAND_OK)
 		printf("%s: no errors\n", o->conf);
 	judge_tear_down(&setup);

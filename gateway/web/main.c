@@ -11,7 +11,7 @@
 #include "gateway/log.h"
 #include "gateway/web/web.h"
 
-enum { TOKEN_MAX = 256, REQUEST_MEMORY = 8 << 20 };
+enum { REQUEST_MEMORY = 8 << 20 };
 
 const struct http_route web_routes[] = {
 	{ "GET", "/healthz", true, web_healthz },
@@ -69,26 +69,6 @@ static void on_closed(void *context, struct channel *channel)
 	}
 }
 
-/* The token is the file's first line. */
-static int read_token(struct web *web, struct err *err)
-{
-	const char *path = web->self->config->admin.token_file;
-	char line[TOKEN_MAX + 2] = "";
-	if (!path[0])
-		return 0;
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return err_sys(err, "admin: token_file %s cannot be read", path);
-	if (!fgets(line, sizeof(line), f))
-		line[0] = '\0';
-	fclose(f);
-	struct str token = str_trim_crlf(str_c(line));
-	if (token.n < 16 || token.n > TOKEN_MAX)
-		return err_set(err, "admin: the token in %s must have 16 to %d characters", path, TOKEN_MAX);
-	web->token = arena_cstr(web->self->arena, token);
-	return 0;
-}
-
 static int load(struct role_self *self, struct err *err)
 {
 	struct web *web = ARENA_NEW(self->arena, struct web);
@@ -98,7 +78,7 @@ static int load(struct role_self *self, struct err *err)
 	web->started = (int64_t)time(NULL);
 	/* SQLite's readers share its -shm file with the keeper. */
 	role_allow_read(self, self->config->state_dir);
-	return self->config->admin.enabled ? read_token(web, err) : 0;
+	return config_token(self->config, self->arena, &web->token, err);
 }
 
 static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)

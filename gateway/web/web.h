@@ -14,7 +14,7 @@ struct web {
 	struct store *index;	 /* read-only; NULL until the keeper has made it */
 	struct collect *reports; /* the same */
 	struct arena *arena;	 /* of one request */
-	char *token;
+	const char *token;
 	int64_t started;
 };
 

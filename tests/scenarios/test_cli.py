@@ -112,6 +112,36 @@ def test_all_errors_at_once(make_gateway):
         assert re.search(rf"gatepost.conf:{place}.*{word}", done.stderr), (place, done.stderr)
 
 
+def pair(certificate, key):
+    return f'listen "127.0.0.1:0" {{ tls_certificate = "DIR/{certificate}" tls_key = "DIR/{key}" }}'
+
+
+@pytest.mark.parametrize("line, code, words", [
+    (pair("one.crt", "one.key"), 0, "no errors"),
+    (pair("none.crt", "one.key"), 1, "none.crt"),
+    (pair("one.crt", "none.key"), 1, "none.key"),
+    (pair("one.crt", "two.key"), 1, "two.key"),
+    (pair("one.crt", "one.crt"), 1, "one.crt"),
+    ('admin { token_file = "DIR/none" }', 1, "none"),
+    ('admin { token_file = "DIR/short" }', 1, "16 to 256 characters"),
+    ('admin { listen = "0.0.0.0:8025" }', 0, "speaks no TLS"),
+    ('listen "127.0.0.1:0" { proxy_protocol_from = "::/0" }', 0, "claim to come from any address"),
+])
+def test_what_the_configuration_names_is_looked_at(make_gateway, folder, line, code, words):
+    for name in ("one", "two"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-subj", "/CN=x", "-keyout", folder / f"{name}.key",
+                        "-out", folder / f"{name}.crt"], check=True, stderr=subprocess.DEVNULL)
+        (folder / f"{name}.key").chmod(0o644)
+    (folder / "short").write_text("short\n")
+    gateway = make_gateway(start=False)
+    gateway.write('hostname = "mx.example.net"\ndomain "example.net" { backend = "smtp://127.0.0.1" }\n'
+                  + line.replace("DIR", str(folder)) + "\n")
+    done = gateway.run("config", "check")
+    assert done.returncode == code and words in done.stdout + done.stderr, done
+    assert code == 0 or f"{gateway.conf}:3:" in done.stderr, "the place in the file"
+
+
 def test_check_and_status_print_json(gateway):
     done = gateway.run("status", "--json")
     assert done.returncode == 0, done.stderr
