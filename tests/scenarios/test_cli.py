@@ -120,7 +120,7 @@ def pair(certificate, key):
     (pair("one.crt", "one.key"), 0, "no errors"),
     (pair("none.crt", "one.key"), 1, "none.crt"),
     (pair("one.crt", "none.key"), 1, "none.key"),
-    (pair("one.crt", "two.key"), 1, "two.key"),
+    (pair("one.crt", "two.key"), 1, "the key does not belong to the certificate"),
     (pair("one.crt", "one.crt"), 1, "one.crt"),
     ('admin { token_file = "DIR/none" }', 1, "none"),
     ('admin { token_file = "DIR/short" }', 1, "16 to 256 characters"),
