@@ -54,6 +54,8 @@
 #define LIMIT_DNS_RECORDS         128 /* of one answer that are kept */
 #define LIMIT_DNS_ANSWER_BYTES    65536
 #define LIMIT_RESOLVER_QUESTIONS  4000 /* being asked at once, for all fronts */
+#define LIMIT_DMARC_RUA           2000 /* octets; what is beyond is not reported to */
+#define LIMIT_DNS_ALIASES         2 /* CNAMEs behind one another: each is a question more */
 #define LIMIT_DKIM_SIGNATURES     10
 #define LIMIT_ARC_SETS            50 /* RFC 8617 5.2; those that 10 signatures can say are verified */
 #define LIMIT_ARC_SIGNATURES      10

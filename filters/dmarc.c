@@ -3,6 +3,7 @@
  * for if not (RFC 9989)? Fills auth->dmarc; what is done is rules/verdict.c's.
  */
 #include "core/filter.h"
+#include "core/limits.h"
 #include "filters/dmarc/psl.h"
 #include "filters/dmarc/walk.h"
 
@@ -228,7 +229,7 @@ static void fill_published(struct auth_dmarc *d, const struct dmarc_policy_found
 	const struct dmarc_record *r = &policy->record;
 
 	d->policy_domain = policy->domain;
-	d->rua = r->rua;
+	d->rua = str_sub(r->rua, 0, LIMIT_DMARC_RUA);
 	d->fo = r->fo;
 	d->published_p = r->p;
 	d->published_sp = r->sp;

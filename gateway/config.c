@@ -73,7 +73,10 @@ static const struct option dns_rows[] = {
 		.help = "Resolvers to ask, address or address@port; none: own recursion." },
 	{ "dnssec", OPTION_BOOL, AT(config_dns, dnssec), "true",
 		.help = "Validate DNSSEC; with forward the default is false." },
-	{ "timeout", OPTION_TIME, AT(config_dns, timeout), "8s", 100, 60000,
+	{ "trust_anchor", OPTION_STRING, AT(config_dns, trust_anchor),
+		.help = "File of DS or DNSKEY records to trust instead of the root's: for "
+			"laboratories and zones that are signed at home." },
+	{ "timeout", OPTION_TIME, AT(config_dns, timeout), "6s", 100, 60000,
 		.help = "How long one look-up may take, with all its retries." },
 	{ "cache_size", OPTION_SIZE, AT(config_dns, cache_size), "32MB", 1 << 20, 4294967296.0,
 		.help = "Memory for cached answers." },
@@ -462,7 +465,7 @@ static void read_dns(struct conf *conf, struct config_dns *dns)
 	dns->forwarder_count = dns->forward.n;
 	/* A forwarder is trusted to validate; a local one with a zone of its own could not be
 	 * validated from the root. */
-	if (s && dns->forward.n && !conf_has(s, "dnssec"))
+	if (s && dns->forward.n && !*dns->trust_anchor && !conf_has(s, "dnssec"))
 		dns->dnssec = false;
 }
 

@@ -69,7 +69,8 @@ struct config_dns {
 	struct option_strings forward; /* "127.0.0.1@5353"; none: own recursion */
 	const struct config_address *forwarders;
 	size_t forwarder_count;
-	bool dnssec; /* default: true for own recursion, false with forwarders */
+	bool dnssec; /* default: true for own recursion or a trust anchor, false with forwarders */
+	const char *trust_anchor; /* "": the root's */
 	int64_t timeout; /* of one look-up, all retries included */
 	int64_t cache_size;
 };

@@ -53,7 +53,7 @@ static int check(int code, const char *what, struct err *err)
 
 static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, struct err *err)
 {
-	char third[32], two_thirds[32];
+	char third[32], two_thirds[32], aliases[32];
 	const struct {
 		const char *name, *value;
 	} options[] = {
@@ -71,10 +71,22 @@ static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, str
 		 */
 		{ "cache-max-negative-ttl:", "900" },
 		{ "qname-minimisation:", "yes" },
+		/*
+		 * A sender's zone decides how often we ask. Aliases behind one another are followed
+		 * as far as honest zones need it, and who answers with an error is not asked again
+		 * and again: senders come back.
+		 */
+		{ "max-query-restarts:", aliases },
+		{ "outbound-msg-retry:", "1" }, /* of two packets */
+		{ "max-sent-count:", "16" },
+		/* Who is slow needs time, not more packets. */
+		{ "infra-cache-min-rtt:", "2000" },
+		{ "harden-below-nxdomain:", "yes" },
 	};
 
 	snprintf(third, sizeof(third), "%lld", (long long)(dns->cache_size / 3));
 	snprintf(two_thirds, sizeof(two_thirds), "%lld", (long long)(dns->cache_size / 3 * 2));
+	snprintf(aliases, sizeof(aliases), "%d", LIMIT_DNS_ALIASES);
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		if (check(ub_ctx_set_option(unbound, options[i].name, options[i].value),
 			    options[i].name, err) != 0)
@@ -82,18 +94,19 @@ static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, str
 	return 0;
 }
 
-static int add_anchor(struct resolve *resolve, struct err *err)
+/* How many records of the file were added: 0 if it is not there. -1: one of them is none. */
+static int add_anchor_file(struct resolve *resolve, const char *path, struct err *err)
 {
 	char line[4096];
-	size_t count = 0;
-	FILE *f = fopen(ROOT_KEY_FILE, "re");
+	int count = 0;
+	FILE *f = fopen(path, "re");
 
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
 		struct str s = str_trim_crlf(str_c(line));
 		if (s.n == 0 || s.p[0] == ';')
 			continue;
 		line[(size_t)(s.p - line) + s.n] = '\0';
-		if (check(ub_ctx_add_ta(resolve->unbound, s.p), ROOT_KEY_FILE, err) != 0) {
+		if (check(ub_ctx_add_ta(resolve->unbound, s.p), path, err) != 0) {
 			fclose(f);
 			return -1;
 		}
@@ -101,10 +114,22 @@ static int add_anchor(struct resolve *resolve, struct err *err)
 	}
 	if (f != NULL)
 		fclose(f);
+	return count;
+}
+
+static int add_anchor(struct resolve *resolve, const char *own, struct err *err)
+{
+	int count = add_anchor_file(resolve, *own ? own : ROOT_KEY_FILE, err);
+
+	if (count < 0)
+		return -1;
+	if (*own && count == 0)
+		return err_set(err, "DNS: the trust anchor %s holds no record, or cannot be read", own);
 	for (size_t i = 0; count == 0 && i < sizeof(root_keys) / sizeof(*root_keys); i++)
 		if (check(ub_ctx_add_ta(resolve->unbound, root_keys[i]), "trust anchor", err) != 0)
 			return -1;
-	resolve->has_anchor = true;
+	/* Whether the root's keys come through says nothing about other anchors. */
+	resolve->has_anchor = !*own;
 	return 0;
 }
 
@@ -139,7 +164,7 @@ static int set_up(struct resolve *resolve, const struct config_dns *dns, struct 
 	ub_ctx_debugout(unbound, NULL);
 	if (set_options(unbound, dns, err) != 0)
 		return -1;
-	if (dns->dnssec && add_anchor(resolve, err) != 0)
+	if (dns->dnssec && add_anchor(resolve, dns->trust_anchor ? dns->trust_anchor : "", err) != 0)
 		return -1;
 	if (add_forwarders(unbound, dns, err) != 0)
 		return -1;

@@ -279,6 +279,8 @@ static int probe(struct role_self *self, const char *deed)
 
 static const struct loader_def inspector_def = {
 	.role = ROLE_INSPECTOR,
+	/* A reply that is too large for a packet: what it holds is partly a sender's to choose. */
+	.allow = SANDBOX_MEMFD,
 	.load = load,
 	.work = work,
 	.names = names,

@@ -183,7 +183,7 @@ int main(int argc, char **argv)
 {
 	static const struct loader_def scanner = {
 		.role = ROLE_SCANNER,
-		.allow = SANDBOX_FILES,
+		.allow = SANDBOX_FILES | SANDBOX_MEMFD, /* memfd: a reply too large for a packet */
 		.load = load,
 		.child = child,
 		.work = work,

@@ -43,6 +43,8 @@ class Dns:
     def __init__(self, zone=None, address="127.0.0.1"):
         self.zone = zone or {}
         self.questions = []
+        self.follows = True  # aliases, as a recursive server does; else one step an answer
+        self.negative_ttl = 5
         self._changed = threading.Condition()
         self._held = set()
         self._udp, self._tcp = self._servers(address)
@@ -57,7 +59,7 @@ class Dns:
 
         class Udp(socketserver.BaseRequestHandler):
             def handle(self):
-                reply = owner.answer(self.request[0])
+                reply = owner.answer(self.request[0], True)
                 if reply:
                     self.request[1].sendto(reply, self.client_address)
 
@@ -125,7 +127,7 @@ class Dns:
             return (value["rcode"], []) if isinstance(value, dict) else ("NOERROR", value)
         return entry.get("rcode", "NOERROR"), []
 
-    def answer(self, packet):
+    def answer(self, packet, is_udp=False):
         """The reply's octets, or None for silence."""
         try:
             request = dnslib.DNSRecord.parse(packet)
@@ -149,8 +151,19 @@ class Dns:
                 break
             reply.add_answer(dnslib.RR(owner, dnslib.QTYPE.CNAME, ttl=5, rdata=dnslib.CNAME(alias[0])))
             owner = alias[0].rstrip(".").lower()
+            if not self.follows:
+                break
             rcode, values = self.find(owner, kind)
             reply.header.rcode = RCODES.get(rcode, 0)
         for value in values:
             reply.add_answer(dnslib.RR(owner, request.q.qtype, ttl=5, rdata=record_data(kind, value)))
-        return reply.pack()
+        if not reply.rr and rcode in ("NOERROR", "NXDOMAIN"):  # RFC 2308 3
+            soa = dnslib.SOA("ns.invalid", "hostmaster.invalid", (1, 3600, 600, 86400, self.negative_ttl))
+            zone = ".".join(name.split(".")[-2:])
+            reply.add_auth(dnslib.RR(zone, dnslib.QTYPE.SOA, ttl=self.negative_ttl, rdata=soa))
+        octets = reply.pack()
+        if is_udp and len(octets) > 1232:  # RFC 7766: come again over TCP
+            short = request.reply(ra=1, aa=0)
+            short.header.tc = 1
+            return short.pack()
+        return octets
