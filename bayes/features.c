@@ -9,7 +9,7 @@ enum {
 	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, twice as
 			     many */
 	TOKEN_SET = 16384,
-	WINDOW = 5,    /* words that a pair may span */
+	WINDOW = 3,    /* words that a pair may span */
 	WORD_MAX = 40, /* a longer word is cut: its start says enough */
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,

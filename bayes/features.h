@@ -6,7 +6,7 @@
  * message was collected (X-Spam-*, List-*, our own, …) are left out.
  *
  *   grams   every four octets of a canonical string: headers first, then the text
- *   tokens  words and pairs of words up to five apart (orthogonal sparse bigrams),
+ *   tokens  words and pairs of words up to two apart (orthogonal sparse bigrams),
  *           prefixed with the field that they stand in; hosts of links; structure
  *
  * The salt is the model's secret: without it nobody can work out which words share

@@ -13,18 +13,18 @@
  * wrong labels; confirmed on CSDMC2010 and on modern list mail.
  */
 /* Weights of the views */
-#define GRAMS_SHARE  0.7
-#define WORDS_SHARE  0.5
+#define GRAMS_SHARE  0.5
+#define WORDS_SHARE  0.7
 #define COUNTS_SHARE 0.35
 /* Logistic regression: step = RATE * error / sqrt(EFFORT + what was learned at the weight before)
  */
 #define GRAMS_RATE	 0.03
-#define WORDS_RATE	 0.05
+#define WORDS_RATE	 0.1
 #define EFFORT		 1.0
-#define STEP_MAX	 10.0 /* by which one lesson may move the log-odds of its own message */
+#define STEP_MAX	 12.0 /* by which one lesson may move the log-odds of its own message */
 #define BALANCE_MIN_SEEN 20.0
 /* Counts */
-#define PRIOR_STRENGTH 0.05 /* documents' worth of "undecided" that every token starts with */
+#define PRIOR_STRENGTH 0.03 /* documents' worth of "undecided" that every token starts with */
 #define LEAST_DISTANCE 0.4  /* tokens nearer to undecided than this are not heard */
 #define COUNTS_KNEE    7.0  /* log-odds from where on they grow as their logarithm */
 #define HARDLY_KNOWN   5.0  /* messages of a class */
@@ -33,11 +33,11 @@
 #define FAMILIAR_START 0.5
 #define FAMILIAR_SPAN  100.0 /* messages */
 /* Wrong labels */
-#define NOISE_LEAST    0.002
+#define NOISE_LEAST    0.004
 #define NOISE_MOST     0.2
-#define NOISE_RATE     0.005
+#define NOISE_RATE     0.01
 #define NOISE_MIN_SEEN 30.0
-#define CONFIDENCE     2.0 /* log-odds to one unit of natural log-odds, as measured */
+#define CONFIDENCE     1.5 /* log-odds to one unit of natural log-odds, as measured */
 #define PROGRESS_RATE  0.005
 
 enum { AHEAD = 16 }; /* slots that are expected before they are read */

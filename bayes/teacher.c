@@ -98,7 +98,8 @@ static int check_quota(struct teacher *t, const struct journal_entry *e, struct 
 {
 	struct journal_which of_today = {e->time - 86400, e->who};
 	int64_t count = 0;
-	if (str_eq_c(e->channel, "cli") || str_eq_c(e->channel, "api"))
+	if (str_eq_c(e->channel, "cli") || str_eq_c(e->channel, "api") ||
+		str_eq_c(e->channel, "rspamd"))
 		return 0;
 	if (journal_count(t->journal, &of_today, &count, err) < 0)
 		return -1;

@@ -21,7 +21,8 @@ void teacher_close(struct teacher **teacher);
 const struct model *teacher_model(const struct teacher *teacher);
 struct journal *teacher_journal(const struct teacher *teacher);
 
-/* Of one person, through channels other than "cli" and "api", which are administrators'. */
+/* Of one person, through channels other than "cli", "api" and "rspamd", which need a password of
+ * the site.. */
 enum { TEACHER_LESSONS_A_DAY = 100 };
 
 /*
