@@ -1,15 +1,10 @@
 #include "filters/dkim/verifier.h"
 
-#define OPENSSL_SUPPRESS_DEPRECATED /* d2i_RSA_PUBKEY(), which knows the short way to a key */
 /* The library's header needs this one first. */
 #include <stdbool.h>
 #include <opendkim/dkim.h>
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
 #include "core/limits.h"
 #include "core/mail/canonical.h"
@@ -74,35 +69,6 @@ static DKIM_CBSTAT on_key(DKIM *dkim, DKIM_SIGINFO *info, u_char *buf, size_t si
 	memcpy(buf, s->key.p, s->key.n);
 	buf[s->key.n] = '\0';
 	return DKIM_CBSTAT_CONTINUE;
-}
-
-static EVP_PKEY *rsa_key(const unsigned char *der, long n)
-{
-	ERR_set_mark();
-	RSA *rsa = d2i_RSA_PUBKEY(NULL, &der, n);
-	ERR_pop_to_mark();
-	EVP_PKEY *key = rsa ? EVP_PKEY_new() : NULL;
-	if (key && EVP_PKEY_assign_RSA(key, rsa))
-		return key;
-	EVP_PKEY_free(key);
-	RSA_free(rsa);
-	return NULL;
-}
-
-/*
- * OpenSSL's own function of this name, taken over for the library, which decodes each key with it:
- * the linker finds the program's first. OpenSSL 3.0 asks every decoder of every provider, each
- * time, which takes many times as long as verifying the signature. A plain RSA key needs none of
- * them; whatever is no such key goes OpenSSL's way.
- */
-EVP_PKEY *d2i_PUBKEY_bio(BIO *bio, EVP_PKEY **key_r)
-{
-	char *octets = NULL;
-	long n = BIO_get_mem_data(bio, &octets);
-	const unsigned char *der = (const unsigned char *)octets;
-
-	EVP_PKEY *key = n > 0 && !key_r ? rsa_key(der, n) : NULL;
-	return key ? key : d2i_PUBKEY(key_r, &der, n);
 }
 
 /* It has no settings that could differ, so all evaluations of the process share it. */
