@@ -100,7 +100,8 @@ def test_smuggling(target, backend, way):
     """One message was said to begin: at most one arrives, with no line end but CRLF in it, and the sender is
     told 250 just as often."""
     wrong = Wrong()
-    for place, before in PLACES.items():
+    places = {"body": PLACES["body"]} if way == "tls" else PLACES  # there only the records are others
+    for place, before in places.items():
         for number, sequence in enumerate(SEQUENCES):
             local, case = f"{way}-{place}-{number}", f"{way} {place} {sequence!r}:"
             smtp = begin(target, f"{local}@example.net", tls=way == "tls", verb="BDAT" if "bdat" in way else "DATA")
@@ -152,14 +153,14 @@ def test_starttls(target, backend):
         with target.smtp() as smtp:
             smtp.ehlo()
             smtp.command("STARTTLS")
-            smtp.send(octets)
-            smtp.socket.shutdown(socket.SHUT_WR)
             replies = b""
             try:
+                smtp.send(octets)
+                smtp.socket.shutdown(socket.SHUT_WR)
                 while chunk := smtp.socket.recv(4096):
                     replies += chunk
-            except ConnectionResetError:
-                pass
+            except OSError:
+                pass  # it had heard enough
             wrong.unless(b"250" not in replies, "no handshake", octets[:8], replies)
     for verb in ("DATA", "BDAT 1000"):
         smtp = begin(target, tls=True, verb="")
