@@ -76,6 +76,11 @@ size_t arena_used(const struct arena *arena)
 	return arena->given;
 }
 
+size_t arena_left(const struct arena *arena)
+{
+	return arena_is_over(arena) ? 0 : arena->cap - arena->given;
+}
+
 /* Blocks double, so that a large transaction costs few allocations and a small one little memory. */
 static struct block *block_for(struct arena *arena, size_t size)
 {

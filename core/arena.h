@@ -30,6 +30,8 @@ void arena_free(struct arena **arena);
 void arena_reset(struct arena *arena);
 bool arena_is_over(const struct arena *arena);
 size_t arena_used(const struct arena *arena);
+/* Octets up to the cap. */
+size_t arena_left(const struct arena *arena);
 
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_array(struct arena *arena, size_t count, size_t size);

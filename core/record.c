@@ -163,6 +163,12 @@ static int decode_list(const struct field *f, struct str *in, struct arena *aren
 	if (n == 0)
 		return 0;
 	size_t size = strings ? sizeof(struct str) : f->sub->size;
+	/* An item of a few octets may become a hundred: what a peer of ours that was taken over
+	 * sends must not use up the machine's memory. */
+	if (n > arena_left(arena) / size) {
+		list->n = 0;
+		return -1;
+	}
 	list->v = arena_array(arena, n, size);
 	for (size_t i = 0; i < n; i++) {
 		void *item = (char *)list->v + i * size;
