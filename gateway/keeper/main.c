@@ -230,7 +230,8 @@ static void on_job_done(struct keeper *k, struct peer *peer, const struct ipc_pa
 {
 	struct delivery_done done;
 	struct err err = { "" };
-	if (record_decode(&delivery_done_record, packet->payload, k->arena, &done, &err) < 0)
+	if (record_decode(&delivery_done_record, packet->payload, k->arena, &done, &err) < 0 ||
+		!peer_has_job(peer, done.job))
 		return;
 	peer_remove_job(peer, done.job);
 	enum store_result result = store_job_done(k->store, done.job, &done.delivered,
@@ -309,8 +310,12 @@ static void on_packet(void *context, struct channel *channel, struct ipc_packet 
 {
 	struct peer *peer = context;
 	struct keeper *k = peer->keeper;
+	bool may = peer_may(peer, packet->type);
+	if (!may)
+		log_event(LOG_LEVEL_ERROR, "request-not-allowed", "role %s may not send a packet of type %u",
+			role_names[peer->role], packet->type);
 	arena_reset(k->arena);
-	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+	for (size_t i = 0; may && i < sizeof(handlers) / sizeof(handlers[0]); i++)
 		if (handlers[i].type == packet->type)
 			handlers[i].handle(k, peer, packet);
 	for (unsigned i = 0; i < packet->fd_count; i++)
@@ -360,6 +365,7 @@ static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 	struct keeper *k = self->context;
 	struct peer *p = peer_new(&k->peers);
 	p->keeper = k;
+	p->role = (enum role)peer->role;
 	p->channel = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, p);
 }
 

@@ -35,6 +35,34 @@ void peer_free(struct peer **all, struct peer *peer)
 	free(peer);
 }
 
+bool peer_may(const struct peer *peer, uint16_t type)
+{
+	switch (type) {
+	case KEEP_STORE:
+	case KEEP_COMMIT:
+	case KEEP_DROP:
+	case KEEP_RECORD:
+	case KEEP_PULL:
+	case KEEP_JOB_DONE:
+		return peer->role == ROLE_FRONT;
+	case KEEP_RELEASE:
+	case KEEP_DELETE:
+	case KEEP_READ:
+	case KEEP_LABEL:
+		return peer->role == ROLE_WEB;
+	default:
+		return false;
+	}
+}
+
+bool peer_has_job(const struct peer *peer, int64_t job)
+{
+	for (size_t i = 0; i < peer->job_count; i++)
+		if (peer->jobs[i] == job)
+			return true;
+	return false;
+}
+
 void peer_add_stored(struct peer *peer, uint32_t request, struct str id, bool pending)
 {
 	*(uint32_t *)grow((void **)&peer->stored, &peer->stored_count, &peer->stored_room,

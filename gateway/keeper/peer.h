@@ -7,6 +7,7 @@
 #define GATEWAY_KEEPER_PEER_H
 
 #include "core/ipc.h"
+#include "gateway/protocol.h"
 #include "quarantine/store.h"
 
 struct keeper;
@@ -17,6 +18,7 @@ struct peer_pending {
 struct peer {
 	struct peer *next;
 	struct keeper *keeper;
+	enum role role;
 	struct channel *channel;
 	uint32_t *stored; /* requests whose entries await the flush */
 	size_t stored_count, stored_room;
@@ -30,6 +32,11 @@ struct peer {
 
 struct peer *peer_new(struct peer **all);
 void peer_free(struct peer **all, struct peer *peer);
+
+/* May one of its role ask for this? Fronts store and deliver, and never read what is held. */
+bool peer_may(const struct peer *peer, uint16_t type);
+/* Was this job handed to it? */
+bool peer_has_job(const struct peer *peer, int64_t job);
 
 /* An entry is written but not flushed. id is at most STORE_ID_MAX octets: the store has checked it. */
 void peer_add_stored(struct peer *peer, uint32_t request, struct str id, bool pending);
