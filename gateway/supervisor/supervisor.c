@@ -13,6 +13,7 @@
 #define STOP_DEADLINE_MS 60000
 #define STOP_AGAIN_MS	 1000
 #define ROLES_A_STAGE	 3
+#define DESCRIPTORS	 65536 /* of a process, as the unit for systemd says too */
 
 /* What there is once: it serves all generations. */
 static const enum role singles[] = { ROLE_RESOLVER, ROLE_KEEPER, ROLE_TRAINER, ROLE_WEB };
@@ -479,14 +480,17 @@ static int start(struct supervisor *s, struct err *err)
 	return 0;
 }
 
+/* Every connection is a descriptor of its front. Only root can have more than it was given. */
 static void raise_limits(void)
 {
-	struct rlimit files;
+	struct rlimit files, wanted = { DESCRIPTORS, DESCRIPTORS };
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	if (files.rlim_max < wanted.rlim_max && setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int supervisor_run(const char *file)
