@@ -569,13 +569,11 @@ int config_load(const char *file, struct arena *arena, struct str *text_r, struc
 
 const struct config_domain *config_find_domain(const struct config *config, struct str domain)
 {
-	char lower[LIMIT_DOMAIN];
+	char canonical[MAIL_DOMAIN_MAX];
 	const struct config_name *found;
-	if (domain.n > sizeof(lower))
+	if (!mail_domain_key(domain, canonical, &domain))
 		return NULL;
-	for (size_t i = 0; i < domain.n; i++)
-		lower[i] = char_lower(domain.p[i]);
-	found = names_find(&config->domain_names, str_from(lower, domain.n));
+	found = names_find(&config->domain_names, domain);
 	return found ? &config->domains[found->index] : NULL;
 }
 

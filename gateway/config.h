@@ -142,7 +142,7 @@ struct config *config_read(struct str text, const char *file, struct arena *aren
 int config_load(const char *file, struct arena *arena, struct str *text_r, struct err *err);
 /* From an open descriptor, as ROLE_FD_CONFIG is. */
 int config_load_fd(int fd, struct arena *arena, struct str *text_r, struct err *err);
-/* Exact and without case; NULL if the domain is not ours. */
+/* Exact, without case, in Unicode or A-labels; NULL if the domain is not ours. */
 const struct config_domain *config_find_domain(const struct config *config, struct str domain);
 /* The admin API's token: the first line of token_file, or NULL where there is none. -1 for a
  * file that cannot be read, or a token that is too short or too long. */

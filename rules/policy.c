@@ -166,15 +166,10 @@ struct policy_set *policy_set_read(struct conf *conf, struct arena *arena)
 static const struct domain_policy *find_domain(const struct policy_set *set, struct str domain)
 {
 	size_t low = 0, high = set->domains.n;
-	char lower[256];
+	char canonical[MAIL_DOMAIN_MAX];
 
-	if (domain.n && domain.p[domain.n - 1] == '.')
-		domain.n--;
-	if (!domain.n || domain.n > sizeof(lower))
+	if (!mail_domain_key(domain, canonical, &domain))
 		return NULL;
-	for (size_t i = 0; i < domain.n; i++)
-		lower[i] = char_lower(domain.p[i]);
-	domain.p = lower;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		int order = str_cmp(domain, set->domains.v[middle].name);

@@ -84,3 +84,23 @@ int mail_domain_canonical(struct arena *arena, struct str domain, struct str *ca
 	*canonical_r = lower;
 	return 0;
 }
+
+bool mail_domain_key(struct str domain, char scratch[MAIL_DOMAIN_MAX], struct str *key_r)
+{
+	struct arena *arena = NULL;
+	bool found;
+
+	if (!str_is_ascii(domain)) {
+		arena = arena_new(1 << 16);
+		if (mail_domain_canonical(arena, domain, &domain) != 0)
+			domain.n = 0;
+	}
+	if (domain.n && domain.p[domain.n - 1] == '.')
+		domain.n--;
+	found = domain.n && domain.n <= MAIL_DOMAIN_MAX;
+	for (size_t i = 0; found && i < domain.n; i++)
+		scratch[i] = char_lower(domain.p[i]);
+	*key_r = str_from(scratch, found ? domain.n : 0);
+	arena_free(&arena);
+	return found;
+}

@@ -153,5 +153,9 @@ void mail_parse_addresses(struct mail *m, struct str value, struct mail_addresse
 /* A domain as peers write it (U-labels, case, final dot) to lower-case A-labels (IDNA2008,
  * nontransitional). 0, or -1 when it is none. */
 int mail_domain_canonical(struct arena *arena, struct str domain, struct str *canonical_r);
+/* The same for looking one up among canonical names, without an arena and without refusing what is
+ * odd but ASCII: it is not among them. False where there is nothing to look up. */
+#define MAIL_DOMAIN_MAX 256
+bool mail_domain_key(struct str domain, char scratch[MAIL_DOMAIN_MAX], struct str *key_r);
 
 #endif

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 
 #include "core/mail/mail.h"
 
@@ -256,6 +257,37 @@ static void test_domains(void **state)
 	arena_free(&a);
 }
 
+static void test_keys(void **state)
+{
+	static const struct domain keys[] = {
+		{"Example.ORG", "example.org"},
+		{"example.org.", "example.org"},
+		{"B\xc3\x9c"
+		 "CHER.example",
+			"xn--bcher-kva.example"},
+		{"XN--BCHER-KVA.example", "xn--bcher-kva.example"},
+		{"a_b.example", "a_b.example"},
+		{"", NULL},
+		{".", NULL},
+		{"a\xff.example", NULL},
+		{"a\xef\xbc\xa0"
+		 "b.example",
+			NULL},
+	};
+	char scratch[MAIL_DOMAIN_MAX], *longest = calloc(1, 300);
+	struct str key;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		bool found = mail_domain_key(str_c(keys[i].in), scratch, &key);
+		assert_int_equal(found, keys[i].out != NULL);
+		assert_true(!found || str_eq_c(key, keys[i].out));
+	}
+	memset(longest, 'a', 299);
+	assert_false(mail_domain_key(str_c(longest), scratch, &key));
+	assert_true(mail_domain_key(str_from(longest, 256), scratch, &key));
+	free(longest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_many_addresses),
 		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
