@@ -40,17 +40,46 @@ static int give(struct walk *w, struct str message, struct err *err)
 	return w->each(w->context, judge_crlf(w->arena, message), err);
 }
 
+/* "From address Fri Nov 20 12:00:00 2026", and not a sentence: the time of day tells. */
+static bool is_from_line(struct str line)
+{
+	if (!str_starts(line, "From "))
+		return false;
+	for (size_t at = str_chr(line, ':'); at + 1 < line.n; at++)
+		if (line.p[at] == ':' && char_is_digit(line.p[at - 1]) &&
+			char_is_digit(line.p[at + 1]))
+			return true;
+	return false;
+}
+
+/* Where the next message's "From " line begins: behind an empty line. */
+static size_t next_from_line(struct str text)
+{
+	for (size_t at = 0; at < text.n;) {
+		struct str rest = str_skip(text, at);
+		size_t end = str_chr(rest, '\n');
+		bool was_empty = at == 0 || str_ends(str_sub(text, 0, at), "\n\n") ||
+				 str_ends(str_sub(text, 0, at), "\r\n\r\n");
+		if (was_empty && is_from_line(str_sub(rest, 0, end)))
+			return at;
+		at += end + 1;
+	}
+	return text.n;
+}
+
 static int walk_mbox(struct walk *w, struct str text, struct err *err)
 {
 	int rc = 0;
 	while (rc == 0 && text.n) {
 		text = str_skip(text, str_chr(text, '\n') + 1);
-		size_t end = str_starts(text, "From ") ? 0 : str_find(text, STR("\nFrom "));
-		struct str message = str_sub(text, 0, end < text.n ? end + 1 : text.n);
+		size_t end = next_from_line(text);
+		struct str message = str_sub(text, 0, end);
 		/* The empty line in front of the next "From " is the mbox's. */
-		if (str_ends(message, "\n\n"))
+		if (str_ends(message, "\r\n\r\n"))
+			message.n -= 2;
+		else if (str_ends(message, "\n\n"))
 			message.n--;
-		text = str_skip(text, end < text.n ? end + 1 : text.n);
+		text = str_skip(text, end);
 		if (message.n)
 			rc = give(w, unquote(w->arena, message), err);
 	}

@@ -1,0 +1,135 @@
+"""gatepost eval and learn: what outside tests rely on, and every kind of mailbox that is walked."""
+
+import json
+
+import pytest
+
+from tests.fakes.gateway import command
+
+SPAM = b"From: a%d@example.org\nSubject: cheap watches %d\n\nBuy cheap replica watches now, offer %d!\n"
+HAM = b"From: b%d@example.net\nSubject: the meeting\n\nCan we move the meeting %d to Monday? Agenda %d\n"
+
+
+def write(path, data):
+    path.write_bytes(data)
+    path.chmod(0o644)
+    return path
+
+
+def corpus(folder, count=60):
+    lines = []
+    for i in range(count):
+        label, text = ("spam", SPAM) if i % 2 else ("ham", HAM)
+        write(folder / f"{i} of them.eml", text % (i, i, i))
+        lines.append(f"{label} {i} of them.eml\n")
+    return write(folder / "index", "".join(lines).encode())
+
+
+def judged(output):
+    return [(label, float(score)) for label, score in (line.split(" ") for line in output.splitlines())]
+
+
+def test_eval_prints_a_line_a_message_and_learns(folder):
+    index = corpus(folder)
+    done = command("eval", "--index", index)
+    assert done.returncode == 0, done.stderr
+    rows = judged(done.stdout)
+    assert [label for label, _ in rows] == ["ham", "spam"] * 30
+    assert all((score > 0) == (label == "spam") for label, score in rows[20:])
+    assert command("eval", "--index", index).stdout == done.stdout
+
+
+def test_eval_keeps_the_model_in_an_empty_folder_only(folder):
+    index = corpus(folder, 4)
+    kept = folder / "model"
+    kept.mkdir()
+    kept.chmod(0o777)
+    assert command("eval", "--index", index, "--model", kept).returncode == 0
+    assert list(kept.iterdir())
+    again = command("eval", "--index", index, "--model", kept)
+    assert again.returncode == 1 and "not empty" in again.stderr and not again.stdout
+
+
+def test_eval_stops_at_what_it_cannot_read(folder):
+    index = corpus(folder, 4)
+    write(index, index.read_bytes() + b"spam gone.eml\nham 0 of them.eml\n")
+    done = command("eval", "--index", index)
+    assert done.returncode == 1 and "gone.eml" in done.stderr
+    assert len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("line", [b"eggs 0 of them.eml", b"spam", b"SPAM 0 of them.eml"])
+def test_eval_refuses_a_wrong_index_before_it_begins(folder, line):
+    index = corpus(folder, 4)
+    write(index, index.read_bytes() + line + b"\n")
+    done = command("eval", "--index", index)
+    assert done.returncode == 1 and not done.stdout and ":5" in done.stderr
+    assert command("eval", "--index", folder / "none").returncode == 1
+    assert command("eval").returncode == 2
+
+
+@pytest.fixture
+def teach(folder):
+    state = folder / "state"
+    state.mkdir()
+    state.chmod(0o777)
+    conf = write(folder / "gatepost.conf", f'hostname = "mx.example.net"\nstate_dir = "{state}"\n'
+                 'domain "example.net" { backend = { "smtp://127.0.0.1:1" } }\n'.encode())
+
+    def run(*arguments):
+        done = command(arguments[0], *arguments[1:], "-c", conf)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    return run
+
+
+def learned(output):
+    return int(output.split(" ")[0])
+
+
+def test_learn_walks_mailboxes(folder, teach):
+    quoted = SPAM % (1, 1, 1) + b"\nFrom here on it is a sentence.\n>From an older letter\n"
+    # A sentence that nobody quoted does not begin a message.
+    quoted += b"\nFrom my window: nothing to be seen\nFrom x@example.org Fri Nov 20 12:00:00 2026\n"
+    mbox = b"".join(b"From x@example.org Fri Nov 20 12:00:00 2026\n" + m.replace(b"\n>From", b"\n>>From")
+                    .replace(b"\nFrom here", b"\n>From here") + b"\n" for m in (quoted, SPAM % (2, 2, 2)))
+    assert learned(teach("learn", "spam", write(folder / "mbox", mbox))) == 2
+    # The same messages outside of the mbox are the same: one '>' was its.
+    assert learned(teach("learn", "spam", write(folder / "plain", quoted))) == 0
+    assert learned(teach("learn", "spam", write(folder / "second", SPAM % (2, 2, 2)))) == 0
+    maildir = folder / "Maildir"
+    for name in ("cur", "new", "tmp"):
+        (maildir / name).mkdir(parents=True)
+        write(maildir / name / f"1.{name}:2,S", HAM % (7, 7, 7) + name.encode())
+    write(maildir / ".hidden", HAM % (8, 8, 8))
+    assert learned(teach("learn", "ham", maildir)) == 2
+
+
+def test_status_rebuild_and_undo(folder, teach):
+    index = corpus(folder, 20)
+    for i in range(20):
+        teach("learn", "spam" if i % 2 else "ham", index.parent / f"{i} of them.eml")
+    before = json.loads(teach("bayes", "status", "--json"))
+    assert (before["spam"], before["ham"], before["logged"]) == (10, 10, 20)
+    teach("bayes", "rebuild")
+    assert json.loads(teach("bayes", "status", "--json")) == before
+    # The other label takes the first one's place.
+    assert learned(teach("learn", "spam", index.parent / "0 of them.eml")) == 1
+    teach("bayes", "rebuild")
+    after = json.loads(teach("bayes", "status", "--json"))
+    assert (after["spam"], after["ham"], after["logged"]) == (11, 9, 20)
+    assert "20 lessons taken back" in teach("bayes", "undo")
+    empty = json.loads(teach("bayes", "status", "--json"))
+    assert (empty["spam"], empty["ham"], empty["logged"]) == (0, 0, 0)
+
+
+def test_a_damaged_model_is_made_again(folder, teach):
+    index = corpus(folder, 10)
+    teach("learn", "spam", index.parent / "1 of them.eml")
+    before = json.loads(teach("bayes", "status", "--json"))
+    model = folder / "state/bayes/model"
+    model.chmod(0o666)
+    with open(model, "r+b") as file:
+        file.truncate(5000)
+    teach("learn", "spam", index.parent / "1 of them.eml")
+    assert json.loads(teach("bayes", "status", "--json")) == before
