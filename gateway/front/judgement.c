@@ -78,6 +78,9 @@ static void on_needs(struct judgement *j, struct str payload)
 	j->needs = (struct needs){ 0 };
 	if (record_decode(&needs_record, payload, j->order.arena, &j->needs, &err) != 0)
 		return give_up(j, err.text);
+	/* The runner of filters keeps to this: what does not has been taken over. */
+	if (j->needs.dns.n > LIMIT_DNS_QUESTIONS || j->needs.counters.n > LIMIT_FINDINGS)
+		return give_up(j, "it asks for too much at once");
 	if (++j->rounds >= LIMIT_ROUNDS)
 		return give_up(j, "it did not end after the greatest number of rounds");
 	if (arena_is_over(j->order.arena))

@@ -190,6 +190,10 @@ static const struct dialogue dialogues[] = {
 		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT, "3", MAIL RCPT DATA, "1", TEXT },
 		.codes = "220 250 250 250 354 250 250 250 354 250", .held = 2 },
 
+	{ "greedy: the message is not judged, and the front lives", .play = { .greedy = true },
+		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT, "3", MAIL RCPT DATA },
+		.codes = "220 250 250 250 354 451 250 250 354" },
+
 	/* Stages before the message. */
 	{ "refused at RCPT", .play = { .stages = STAGE_ALL },
 		.steps = { EHLO, "4", MAIL TO("refused") TO("wait") RCPT },

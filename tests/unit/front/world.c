@@ -206,6 +206,18 @@ static void judge(struct world *w, struct channel *channel, struct ipc_packet *p
 	answer_packet(channel, EVALUATE_VERDICT, packet->id, &verdict_record, &v);
 }
 
+static void ask_for_too_much(struct channel *channel, struct ipc_packet *packet,
+	struct arena *arena)
+{
+	struct needs needs = { .dns.n = 20000 };
+
+	needs.dns.v = ARENA_ARRAY(arena, needs.dns.n, struct dns_question);
+	for (size_t i = 0; i < needs.dns.n; i++)
+		needs.dns.v[i] = (struct dns_question){ .type = DNS_A,
+			.name = arena_printf(arena, "%zu.example", i) };
+	answer_packet(channel, EVALUATE_NEEDS, packet->id, &needs_record, &needs);
+}
+
 static void wire_inspector(struct world *w);
 
 static void inspector_packet(void *context, struct channel *channel, struct ipc_packet *packet)
@@ -222,7 +234,10 @@ static void inspector_packet(void *context, struct channel *channel, struct ipc_
 		return;
 	}
 	arena = arena_new(LIMIT_TRANSACTION_MEMORY);
-	judge(w, channel, packet, arena);
+	if (w->play.greedy)
+		ask_for_too_much(channel, packet, arena);
+	else
+		judge(w, channel, packet, arena);
 	arena_free(&arena);
 }
 

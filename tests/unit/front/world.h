@@ -21,6 +21,7 @@ struct play {
 	int store;		/* enum keep_result */
 	unsigned inspector_dies; /* so many times, at MESSAGE */
 	bool no_keeper, no_inspector;
+	bool greedy;		/* the inspector asks for far too much */
 	unsigned stages;	/* at which the inspector is asked */
 };
 
