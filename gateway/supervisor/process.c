@@ -50,6 +50,9 @@ static int take_ready(struct process *process, const struct ipc_packet *packet, 
 	buf_clear(&process->versions);
 	buf_str_add(&process->versions, ready.versions);
 	process->ready = (struct ctl_ready){ ready.stages, buf_str(&process->versions) };
+	/* Told to end while it loaded, because another of its generation failed: this crossed that. */
+	if (process->state == PROCESS_DRAINING)
+		return 0;
 	if (process->state != PROCESS_STARTING)
 		return err_set(err, "it is not starting");
 	process->state = PROCESS_READY;

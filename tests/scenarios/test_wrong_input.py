@@ -74,9 +74,10 @@ def test_unreadable_key(make_gateway, folder):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-subj", "/CN=mx.example.net", "-keyout", str(key), "-out", str(certificate)],
                    check=True, capture_output=True)
-    key.chmod(0)
-    refused_start(gateway, key)
-    key.chmod(0o644)
+    if os.geteuid() != 0 or fakes.runs_as_nobody():  # nothing is unreadable for root
+        key.chmod(0)
+        refused_start(gateway, key)
+        key.chmod(0o644)
     key.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     refused_start(gateway, key)
 
