@@ -67,6 +67,25 @@ static const struct field tokens_reply_fields[] = {
 const struct record tokens_reply_record =
 	RECORD("tokens_reply", struct tokens_reply, tokens_reply_fields);
 
+static const struct field draft_request_fields[] = {
+	FIELD_STR(struct draft_request, domain),
+	FIELD_STR(struct draft_request, selector),
+	FIELD_STR(struct draft_request, algorithm),
+	FIELD_INT(struct draft_request, now),
+	FIELD_END,
+};
+const struct record draft_request_record =
+	RECORD("draft_request", struct draft_request, draft_request_fields);
+
+static const struct field draft_reply_fields[] = {
+	FIELD_OCTETS(struct draft_reply, head),
+	FIELD_OCTETS(struct draft_reply, tail),
+	FIELD_OCTETS(struct draft_reply, digest),
+	FIELD_END,
+};
+const struct record draft_reply_record =
+	RECORD("draft_reply", struct draft_reply, draft_reply_fields);
+
 static const struct field resolve_request_fields[] = {
 	FIELD_RECORDS(struct resolve_request, questions, &dns_question_record),
 	FIELD_END,
@@ -125,6 +144,7 @@ static const struct field delivery_job_fields[] = {
 	FIELD_OCTETS(struct delivery_job, id),
 	FIELD_OCTETS(struct delivery_job, mail_from),
 	FIELD_OCTETS(struct delivery_job, headers),
+	FIELD_STR(struct delivery_job, sign_for),
 	FIELD_RECORDS(struct delivery_job, cuts, &cut_record),
 	FIELD_STRS(struct delivery_job, rcpt_to),
 	FIELD_END,

@@ -52,6 +52,7 @@ enum packet {
 	EVALUATE_NEEDS,	 /* struct needs */
 	EVALUATE_VERDICT, /* struct verdict */
 	EVALUATE_TOKENS, /* bench: struct tokens_request, [message] → struct tokens_reply */
+	EVALUATE_DRAFT,	 /* struct draft_request, [message] → struct draft_reply (gateway/draft.h) */
 
 	/* to the resolver */
 	RESOLVE = 30, /* struct resolve_request → struct resolve_reply, when all are answered */
@@ -108,6 +109,14 @@ struct tokens_reply {
 	struct str hash;
 };
 
+struct draft_request { /* as struct sign_how; both forms relaxed */
+	struct str domain, selector, algorithm;
+	int64_t now;
+};
+struct draft_reply { /* as struct sign_draft */
+	struct str head, tail, digest;
+};
+
 struct resolve_request {
 	LIST(struct dns_question) questions;
 };
@@ -139,6 +148,7 @@ struct quarantine_order {
 struct delivery_job {
 	int64_t job;
 	struct str id, mail_from, headers;
+	struct str sign_for; /* domain: our own mail, which its key signs; empty: somebody else's */
 	LIST(struct cut) cuts;
 	struct str_list rcpt_to;
 };
@@ -155,6 +165,7 @@ struct train_request {
 
 extern const struct record ctl_peer_record, ctl_listen_record, ctl_ready_record, ctl_text_record,
 	ctl_died_record, evaluate_request_record, tokens_request_record, tokens_reply_record,
+	draft_request_record, draft_reply_record,
 	resolve_request_record, resolve_reply_record, keep_id_record, keep_label_record,
 	keep_reply_record, keep_record_record, quarantine_order_record, delivery_job_record,
 	delivery_done_record, train_request_record;

@@ -12,6 +12,7 @@
  *	sending.c	one transaction with a mailbox server (upstream.c: the pool of sessions)
  *	summary.c	the log line, and the record for the keeper
  *	release.c	jobs of the keeper: released mail, through the same pool
+ *	signing.c	has an inspector hash our own mail, and signs that
  *
  * All of it is one event loop; nothing blocks. Whoever is asked can be gone: each
  * request ends by itself, as "unavailable" at worst.
@@ -23,6 +24,7 @@
 #include "core/tls.h"
 #include "gateway/front/ledger.h"
 #include "gateway/front/workers.h"
+#include "gateway/keyring.h"
 #include "gateway/role.h"
 
 struct callout_cache;
@@ -50,6 +52,7 @@ struct front {
 	struct releases *releases;
 	struct poison *poison;
 	struct callout_cache *callouts;
+	struct keyring keyring; /* read at the start */
 	struct ledger ledger;
 	struct listener *listeners;
 	size_t listener_count;

@@ -1,10 +1,12 @@
 #include "gateway/front/release.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/limits.h"
 #include "gateway/front/deliver.h"
 #include "gateway/front/sending.h"
+#include "gateway/front/signing.h"
 #include "gateway/log.h"
 
 enum { SESSION_MS = 60000 };
@@ -14,7 +16,9 @@ struct releases {
 	uint32_t pull; /* request, or 0 */
 	struct arena *arena; /* of the job under way, or NULL */
 	struct delivery_job job;
+	int fd; /* of the content, or -1 */
 	struct str content;
+	struct signing *signing;
 	struct str *spans;
 	size_t span_count;
 	int *codes;
@@ -29,12 +33,17 @@ struct releases *releases_new(struct front *front)
 	if (!r)
 		abort();
 	r->front = front;
+	r->fd = -1;
 	return r;
 }
 
 static void drop_job(struct releases *r)
 {
 	sending_free(&r->sending);
+	signing_cancel(&r->signing);
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
 	if (r->content.n)
 		memfd_unmap(r->content);
 	r->content = STR("");
@@ -165,6 +174,19 @@ static void begin(struct releases *r)
 	r->sending = sending_offer(r->front, &order);
 }
 
+static void on_signed(void *context, struct str lines)
+{
+	struct releases *r = context;
+	struct buf headers = BUF_INIT;
+
+	r->signing = NULL;
+	buf_str_add(&headers, lines);
+	buf_str_add(&headers, r->job.headers);
+	r->job.headers = arena_dup(r->arena, buf_str(&headers));
+	buf_free(&headers);
+	begin(r);
+}
+
 static void on_job(void *context, const struct ipc_packet *reply)
 {
 	struct releases *r = context;
@@ -185,8 +207,13 @@ static void on_job(void *context, const struct ipc_packet *reply)
 		drop_job(r);
 		return;
 	}
-	ipc_close_fds(&packet);
-	begin(r);
+	r->fd = packet.fds[0];
+	struct signing_order order = { .domain = r->job.sign_for, .fd = r->fd, .arena = r->arena,
+		.done = on_signed, .context = r };
+	if (r->job.sign_for.n)
+		r->signing = signing_start(r->front, &order);
+	if (!r->signing)
+		begin(r);
 }
 
 void releases_pull(struct releases *r)

@@ -17,6 +17,7 @@
 #include "bayes/model.h"
 #include "filters/bayes.h"
 #include "filters/evaluate.h"
+#include "gateway/draft.h"
 #include "gateway/loader.h"
 #include "gateway/log.h"
 
@@ -165,6 +166,19 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 	return result;
 }
 
+/* EVALUATE_DRAFT: what the front signs, which has the keys and reads no message. */
+
+static int answer_draft(struct loader_child *child, const struct ipc_packet *request,
+	struct err *err)
+{
+	struct inspector *inspector = child->self->context;
+	struct draft_reply r;
+
+	if (draft_answer(request, inspector->arena, &r, err) != 0)
+		return -1;
+	return reply(child, request, EVALUATE_DRAFT, &draft_reply_record, &r, err);
+}
+
 /* Requests: a row each. */
 static const struct {
 	uint16_t type;
@@ -173,6 +187,7 @@ static const struct {
 } requests[] = {
 	{ EVALUATE, answer_evaluate },
 	{ EVALUATE_TOKENS, answer_tokens },
+	{ EVALUATE_DRAFT, answer_draft },
 };
 
 static int work(struct loader_child *child, struct ipc_packet *request, struct err *err)

@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/smtp/lines.h"
 #include "core/smtp/stream.h"
+#include "gateway/draft.h"
 #include "gateway/front/callout.h"
 #include "gateway/front/poison.h"
 #include "gateway/front/release.h"
@@ -37,6 +38,7 @@ struct world {
 	size_t message_count;
 	struct entry entries[ENTRIES];
 	size_t entry_count;
+	int job_result;
 	struct stream *client;
 	struct buf transcript, codes;
 	size_t replies;
@@ -220,24 +222,37 @@ static void ask_for_too_much(struct channel *channel, struct ipc_packet *packet,
 
 static void wire_inspector(struct world *w);
 
+/* As a real one does it. */
+static void draft(struct channel *channel, const struct ipc_packet *packet, struct arena *arena)
+{
+	struct draft_reply reply;
+
+	if (draft_answer(packet, arena, &reply, NULL) != 0)
+		abort();
+	answer_packet(channel, EVALUATE_DRAFT, packet->id, &draft_reply_record, &reply);
+}
+
 static void inspector_packet(void *context, struct channel *channel, struct ipc_packet *packet)
 {
 	struct world *w = context;
 	bool message = packet->fd_count > 0;
 	struct arena *arena;
 
-	ipc_close_fds(packet);
 	if (message && w->play.inspector_dies) {
 		w->play.inspector_dies--;
+		ipc_close_fds(packet);
 		channel_free(&w->inspector);
 		wire_inspector(w);
 		return;
 	}
 	arena = arena_new(LIMIT_TRANSACTION_MEMORY);
-	if (w->play.greedy)
+	if (packet->type == EVALUATE_DRAFT)
+		draft(channel, packet, arena);
+	else if (w->play.greedy)
 		ask_for_too_much(channel, packet, arena);
 	else
 		judge(w, channel, packet, arena);
+	ipc_close_fds(packet);
 	arena_free(&arena);
 }
 
@@ -289,6 +304,34 @@ static void keep(struct world *w, struct channel *channel, struct ipc_packet *pa
 	answer_packet(channel, 0, packet->id, &keep_reply_record, &reply);
 }
 
+/* Its one job, to the first that asks. */
+static void give_job(struct world *w, struct channel *channel, const struct ipc_packet *packet)
+{
+	struct str to = STR("alice@example.net");
+	struct delivery_job job = { .job = 1, .id = STR("1"), .rcpt_to = { &to, 1 },
+		.sign_for = str_c(w->play.sign_for) };
+	struct buf payload = BUF_INIT;
+
+	if (!w->play.job)
+		return;
+	record_encode(&delivery_job_record, &job, &payload);
+	struct ipc_packet answer = { .id = packet->id, .payload = buf_str(&payload), .fd_count = 1 };
+	answer.fds[0] = memfd_sealed("job", str_c(w->play.job), NULL);
+	channel_send(channel, &answer);
+	close(answer.fds[0]);
+	buf_free(&payload);
+	w->play.job = NULL;
+}
+
+static void take_result(struct world *w, const struct ipc_packet *packet, struct arena *arena)
+{
+	struct delivery_done done;
+
+	if (record_decode(&delivery_done_record, packet->payload, arena, &done, NULL) != 0)
+		abort();
+	w->job_result = done.result;
+}
+
 static void keeper_packet(void *context, struct channel *channel, struct ipc_packet *packet)
 {
 	struct world *w = context;
@@ -298,6 +341,10 @@ static void keeper_packet(void *context, struct channel *channel, struct ipc_pac
 
 	if (packet->type == KEEP_STORE)
 		keep(w, channel, packet, arena);
+	if (packet->type == KEEP_PULL)
+		give_job(w, channel, packet);
+	if (packet->type == KEEP_JOB_DONE)
+		take_result(w, packet, arena);
 	if (packet->type == KEEP_COMMIT || packet->type == KEEP_DROP) {
 		if (record_decode(&keep_id_record, packet->payload, arena, &which, NULL) == 0)
 			e = entry_find(w, which.id);
@@ -388,7 +435,7 @@ static void on_turn(void *context)
 
 static bool is_busy(const struct world *w)
 {
-	return w->front.session_count > 0;
+	return w->front.session_count > 0 || !releases_are_idle(w->front.releases);
 }
 
 void world_settle(struct world *w)
@@ -496,6 +543,7 @@ struct world *world_new(const struct play *play)
 
 	log_set_level(LOG_LEVEL_ERROR + 1);
 	w->play = *play;
+	w->job_result = -1;
 	w->self.arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	w->self.loop = loop_new();
 	w->self.shared = shared_create(&shared_fd, NULL);
@@ -532,12 +580,13 @@ void world_free(struct world **world)
 	struct world *w = *world;
 
 	*world = NULL;
+	channel_free(&w->front.keeper);
+	releases_free(&w->front.releases);
 	workers_free(&w->front.inspectors);
 	upstream_free(&w->front.upstream);
-	releases_free(&w->front.releases);
+	keyring_free(&w->front.keyring);
 	callout_cache_free(&w->front.callouts);
 	poison_free(&w->front.poison);
-	channel_free(&w->front.keeper);
 	channel_free(&w->keeper);
 	channel_free(&w->inspector);
 	while (w->mailboxes)
@@ -588,6 +637,11 @@ size_t world_held(const struct world *w)
 size_t world_pending(const struct world *w)
 {
 	return count_entries(w, true);
+}
+
+int world_job_result(const struct world *w)
+{
+	return w->job_result;
 }
 
 struct front *world_front(struct world *w)

@@ -23,6 +23,8 @@ struct play {
 	bool no_keeper, no_inspector;
 	bool greedy;		/* the inspector asks for far too much */
 	unsigned stages;	/* at which the inspector is asked */
+	const char *job;	/* a message that the keeper has delivered to alice@example.net, once */
+	const char *sign_for;	/* and whose it is; NULL: somebody else's */
 };
 
 struct world *world_new(const struct play *play);
@@ -48,6 +50,8 @@ struct str world_message(const struct world *world, size_t i);
 /* Entries in the quarantine that were committed, and those still pending. */
 size_t world_held(const struct world *world);
 size_t world_pending(const struct world *world);
+/* What the keeper was told of its job, an enum keep_result, or -1. */
+int world_job_result(const struct world *world);
 struct front *world_front(struct world *world);
 
 #endif

@@ -1,0 +1,37 @@
+/*
+ * signing: DKIM signatures on mail that Gatepost itself sends.
+ *
+ * An inspector canonicalises and hashes, we sign the digest: the keys were read when the front
+ * started, and the message is not looked at here. One signature for each algorithm that the domain has a
+ * key for (RFC 8463 section 5: both, since not everybody verifies Ed25519).
+ *
+ *	struct signing_order order = { .domain = STR("example.net"), .fd = fd, .arena = arena,
+ *		.done = on_signed, .context = me };
+ *	me->signing = signing_start(front, &order);
+ *	if (!me->signing)
+ *		send it as it is: there is no key
+ */
+#ifndef GATEWAY_FRONT_SIGNING_H
+#define GATEWAY_FRONT_SIGNING_H
+
+#include "gateway/front/front.h"
+
+struct signing;
+
+/* lines: to go on top of the message, in the order's arena; empty if nobody could hash it. */
+typedef void signing_fn(void *context, struct str lines);
+
+struct signing_order {
+	struct str domain;
+	int fd; /* the message, a sealed memfd; stays the caller's until done() */
+	struct arena *arena;
+	signing_fn *done;
+	void *context;
+};
+
+/* NULL: the domain has no key, and done() is not called. Else it is, once, from the loop; the signing is
+ * freed before. */
+struct signing *signing_start(struct front *front, const struct signing_order *order);
+void signing_cancel(struct signing **signing);
+
+#endif

@@ -1,0 +1,145 @@
+/* Mail of our own, from the keeper to the mailbox server: signed where there is a key, and sent in any case. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "core/hash.h"
+#include "core/mail/canonical.h"
+#include "core/mail/pubkey.h"
+#include "gateway/front/release.h"
+#include "tests/unit/front/world.h"
+
+#define MESSAGE "From: postmaster@example.net\r\nTo: alice@example.net\r\nSubject: held\r\n\r\nThree.\r\n"
+
+/* Keys of example.net; the front takes them over. */
+static void give_keys(struct front *front, bool rsa, bool ed25519)
+{
+	struct arena *arena = front->self->arena;
+	struct keyring *ring = &front->keyring;
+
+	ring->keys.v = ARENA_ARRAY(arena, 2, struct keyring_key);
+	for (int i = 0; i < 2; i++) {
+		struct keyring_key *key = &ring->keys.v[ring->keys.n];
+		if (!(i ? ed25519 : rsa))
+			continue;
+		*key = (struct keyring_key){ .domain = STR("example.net"),
+			.selector = i ? STR("e1") : STR("r1") };
+		assert_int_equal(signkey_generate(i, &key->key, NULL), 0);
+		ring->keys.n++;
+	}
+}
+
+static bool verifies(const struct mail *m, const struct mail_header *h, const struct signkey *key)
+{
+	struct buf text = BUF_INIT, record = BUF_INIT;
+	struct tags tags;
+	uint8_t digest[32];
+	const char *reason = "";
+
+	assert_int_equal(tags_parse(h->value, m->arena, &tags), 0);
+	struct str algorithm = tags_get(&tags, "a");
+	assert_true(str_eq_c(algorithm, signkey_algorithm(key)));
+	canonical_headers(&text, m, tags_get(&tags, "h"), h, true);
+	canonical_signature(&text, h->line, true);
+	hash_sha256(buf_str(&text), digest);
+	signkey_record(key, &record);
+	bool is_right = pubkey_verify(buf_str(&record), algorithm, digest,
+		tags_squeeze(tags_get(&tags, "b"), m->arena), m->arena, &reason) == 1;
+	buf_free(&text);
+	buf_free(&record);
+	return is_right;
+}
+
+/* How many of its signatures verify; all must. */
+static size_t count_signatures(const struct front *front, struct str message)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct mail *m = mail_parse(arena, message);
+	const struct mail_header *h = NULL;
+	size_t n = 0;
+
+	while ((h = mail_header(m, "DKIM-Signature", h))) {
+		bool is_one = false;
+		for (size_t i = 0; i < front->keyring.keys.n && !is_one; i++) {
+			const struct signkey *key = front->keyring.keys.v[i].key;
+			is_one = str_ifind(h->value, str_c(signkey_algorithm(key))) < h->value.n &&
+				verifies(m, h, key);
+		}
+		assert_true(is_one);
+		n++;
+	}
+	arena_free(&arena);
+	return n;
+}
+
+static void test_signed(void **state)
+{
+	static const struct {
+		struct play play;
+		bool rsa, ed25519;
+		size_t signatures;
+	} rows[] = {
+		{ { .sign_for = "example.net" }, true, true, 2 },
+		{ { .sign_for = "example.net" }, true, false, 1 },
+		{ { .sign_for = "example.net" }, false, true, 1 },
+		{ { .sign_for = "example.net" }, false, false, 0 },
+		{ { .sign_for = "example.com" }, true, true, 0 },
+		{ { .sign_for = NULL }, true, true, 0 },
+		/* One that dies costs its signature, and not the message. */
+		{ { .sign_for = "example.net", .inspector_dies = 1 }, true, true, 1 },
+		{ { .sign_for = "example.net", .inspector_dies = 2 }, true, true, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct play play = rows[i].play;
+		play.job = MESSAGE;
+		struct world *w = world_new(&play);
+		struct front *front = world_front(w);
+
+		give_keys(front, rows[i].rsa, rows[i].ed25519);
+		releases_pull(front->releases);
+		world_settle(w);
+		assert_int_equal(world_job_result(w), KEEP_OK);
+		assert_int_equal(world_delivered(w), 1);
+		if (count_signatures(front, world_message(w, 0)) != rows[i].signatures)
+			fail_msg("row %zu: %.*s", i, STR_ARG(world_message(w, 0)));
+		assert_true(str_find(world_message(w, 0), STR("From: postmaster")) <
+			world_message(w, 0).n);
+		world_free(&w);
+	}
+}
+
+static void on_turn(void *context)
+{
+	loop_stop(context);
+}
+
+/* The front goes while nobody has hashed the message yet. */
+static void test_end(void **state)
+{
+	struct play play = { .job = MESSAGE, .sign_for = "example.net", .no_inspector = true };
+	struct world *w = world_new(&play);
+	struct front *front = world_front(w);
+	struct loop_timer *turn = loop_timer_new(front->loop, on_turn, front->loop);
+
+	give_keys(front, false, true);
+	releases_pull(front->releases);
+	while (!workers_waiting(front->inspectors)) {
+		loop_timer_set(turn, 0);
+		loop_run(front->loop);
+	}
+	assert_false(releases_are_idle(front->releases));
+	loop_timer_free(&turn);
+	world_free(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_signed),
+		cmocka_unit_test(test_end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
