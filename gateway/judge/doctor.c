@@ -166,7 +166,9 @@ static int examine(struct doctor *d, struct str domain, bool json)
 	int rc;
 
 	doctor_host_addresses(d);
-	if (!domain.n)
+	if (domain.n)
+		doctor_dkim_read(d, domain);
+	else
 		doctor_host_check(d);
 	rc = open_network(d);
 	if (rc != COMMAND_OK)
@@ -174,6 +176,7 @@ static int examine(struct doctor *d, struct str domain, bool json)
 	if (domain.n) {
 		doctor_domain_check(d, domain);
 		doctor_mail_check(d, domain);
+		doctor_dkim_check(d, domain);
 	} else {
 		doctor_net_check(d);
 	}

@@ -32,6 +32,13 @@ struct doctor_finding {
 	struct str record; /* for a zone file, or a command; may be empty */
 };
 
+/* A DKIM key of the domain, without its private half. */
+struct doctor_key {
+	struct str name; /* under which it is published */
+	struct str algorithm, record, signature;
+	bool signs; /* the newest of its kind */
+};
+
 struct doctor {
 	struct arena *arena;
 	struct judge_setup *setup;
@@ -43,6 +50,8 @@ struct doctor {
 	struct ip addresses[DOCTOR_ADDRESSES]; /* this host's */
 	size_t address_count;
 	LIST(struct doctor_finding) findings;
+	LIST(struct doctor_key) keys;
+	bool keys_are_hidden; /* they could not be read */
 };
 
 void doctor_say(struct doctor *d, enum doctor_state state, const char *check, const char *fmt, ...)
@@ -56,11 +65,14 @@ const char *doctor_name(struct doctor *d, struct str name);
 /* This host has the address too. */
 void doctor_add_address(struct doctor *d, const struct ip *ip);
 
-/* In the files of the same names; those of doctor_host look at files, before the sandbox. */
+/* In the files of the same names. Those of doctor_host, and doctor_dkim_read(), look at files, before
+ * the sandbox. */
 void doctor_host_check(struct doctor *d);
 void doctor_host_addresses(struct doctor *d);
 void doctor_net_check(struct doctor *d);
 void doctor_domain_check(struct doctor *d, struct str domain);
 void doctor_mail_check(struct doctor *d, struct str domain);
+void doctor_dkim_read(struct doctor *d, struct str domain);
+void doctor_dkim_check(struct doctor *d, struct str domain);
 
 #endif

@@ -178,6 +178,12 @@ static void check_host(struct doctor *d)
 {
 	if (each_address(d, str_c(d->hostname), check_address, NULL))
 		return;
+	const struct dns_answer *a = doctor_ask(d, DNS_A, str_c(d->hostname));
+	if (dns_answer_is_error(a)) {
+		doctor_say(d, DOCTOR_WRONG, "address", "The address of %s, the name of this gateway, cannot "
+			"be looked up: %s.", d->hostname, dns_rcode_names[a->rcode]);
+		return;
+	}
 	doctor_say(d, DOCTOR_WRONG, "address", "%s, the name of this gateway, has no address.",
 		d->hostname);
 	doctor_record(d, "%s. IN A ADDRESS", d->hostname);

@@ -7,7 +7,8 @@
 
 /* ---- name resolution ---- */
 
-static void check_resolver(struct doctor *d)
+/* False: nothing can be looked up. */
+static bool check_resolver(struct doctor *d)
 {
 	const struct dns_answer *root = doctor_ask(d, DNS_NS, STR(""));
 	const struct config_domain *first = d->config->domain_count ? d->config->domains : NULL;
@@ -19,11 +20,11 @@ static void check_resolver(struct doctor *d)
 		doctor_say(d, DOCTOR_RIGHT, "resolver", "%s is resolved (%s), though the root is not.",
 			first->name, how);
 	} else {
-		doctor_say(d, DOCTOR_WRONG, "resolver", "No name is resolved (%s): %s.", how,
+		doctor_say(d, DOCTOR_WRONG, "resolver", "No name is resolved (%s): %s", how,
 			d->config->dns.forwarder_count ? "are the forwarders right?" :
 			"does a firewall stop port 53 to the Internet? Then name resolvers in dns "
-			"{ forward }");
-		return;
+			"{ forward }.");
+		return false;
 	}
 	if (!d->config->dns.dnssec)
 		doctor_say(d, DOCTOR_ADVICE, "dnssec", "DNSSEC is not validated here (dns { dnssec }): the "
@@ -33,6 +34,7 @@ static void check_resolver(struct doctor *d)
 	else
 		doctor_say(d, DOCTOR_WRONG, "dnssec", "The root is not validated by DNSSEC: the forwarders "
 			"hold the signatures back, or the clock is wrong.");
+	return true;
 }
 
 /* ---- lists (RFC 5782 5) ---- */
@@ -79,7 +81,9 @@ static void check_zone(struct doctor *d, const struct dnsbl_zone *z)
 		/* Lists of domains have test points of their own more often than that one. */
 		doctor_say(d, client ? DOCTOR_WRONG : DOCTOR_ADVICE, "dnsbl", "%s does not list %s, which "
 			"every list must (RFC 5782 5): is it alive?", z->name, point);
-	if (d->findings.v[d->findings.n - 1].state == DOCTOR_WRONG)
+	/* No answer may be a matter of minutes. */
+	if (d->findings.v[d->findings.n - 1].state == DOCTOR_WRONG && yes != LISTED_UNKNOWN &&
+		no != LISTED_UNKNOWN)
 		doctor_record(d, "filter \"dnsbl\" { zone \"%s\" { enabled = false } }", z->name);
 }
 
@@ -159,7 +163,7 @@ static void visit(struct doctor *d, const struct config_backend *b, const struct
 	if (v.ready)
 		doctor_say(d, DOCTOR_RIGHT, "backend", "%s greets%s.", b->text, v.tls ? ", with TLS" : "");
 	else
-		doctor_say(d, DOCTOR_WRONG, "backend", "%s takes no mail: %.*s", b->text,
+		doctor_say(d, DOCTOR_WRONG, "backend", "%s takes no mail: %.*s.", b->text,
 			STR_ARG(buf_str(&v.why)));
 	buf_free(&v.why);
 }
@@ -206,7 +210,7 @@ static void check_backends(struct doctor *d)
 
 void doctor_net_check(struct doctor *d)
 {
-	check_resolver(d);
-	check_lists(d);
+	if (check_resolver(d))
+		check_lists(d);
 	check_backends(d);
 }

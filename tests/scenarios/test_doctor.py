@@ -49,6 +49,7 @@ def states(found):
 
 def test_a_domain_that_is_right(doctor):
     code, found = doctor.ask("Example.NET.")
+    assert found.pop("dkim")[0]["record"] == "gatepost dkim keygen example.net"
     assert code == 0 and set(sum(states(found).values(), [])) == {"right"}, found
     assert {"mx", "address", "ptr", "spf", "dmarc", "mta-sts", "tls-rpt", "caa"} <= set(found)
     text = doctor.gateway.run("doctor", "example.net")
@@ -130,6 +131,26 @@ def test_a_policy_further_up_holds(doctor, dns):
     dns.zone["_dmarc.net"] = {"TXT": ["v=DMARC1; p=none; sp=quarantine; psd=y; rua=mailto:a@example.net"]}
     _, found = doctor.ask("example.net")
     assert found["dmarc"][0]["state"] == "right" and "at net" in found["dmarc"][0]["text"], found["dmarc"]
+
+
+@pytest.mark.parametrize("kind", [[], ["--ed25519"]])
+def test_dkim_keys(doctor, dns, kind):
+    made = doctor.gateway.run("dkim", "keygen", "--json", *kind, "example.net")
+    assert made.returncode == 0, made.stderr
+    key = json.loads(made.stdout)
+    code, found = doctor.ask("example.net")
+    assert code == 1 and "is not published" in found["dkim"][0]["text"]
+    record = found["dkim"][0]["record"]
+    name, text = record.split(" IN TXT ")
+    assert name == key["name"] + "." and text.strip('"').replace('" "', "") == key["value"]
+    dns.zone[key["name"]] = {"TXT": [key["value"]]}
+    code, found = doctor.ask("example.net")
+    assert code == 0 and found["dkim"][0]["state"] == "right", found["dkim"]
+    wrong = key["value"][:-12] + "AAAA" + key["value"][-8:]
+    for published in (wrong, "v=DKIM1; p=", "v=spf1 -all", "v=DKIM1; k=rsa; p=x" * 3):
+        dns.zone[key["name"]] = {"TXT": [published]}
+        code, found = doctor.ask("example.net")
+        assert code == 1 and "does not belong" in found["dkim"][0]["text"], found["dkim"]
 
 
 def test_hostile_answers_are_shown_harmlessly(doctor, dns):
@@ -279,7 +300,7 @@ def test_no_resolver(host, dns):
     doctor = host()
     dns.close()
     code, found = doctor.ask()
-    assert code == 1 and "No name is resolved" in wrong_of(found, "resolver")
+    assert code == 1 and "No name is resolved" in wrong_of(found, "resolver") and "dnsbl" not in found
 
 
 def test_old_signatures_and_a_slow_clock(host):
