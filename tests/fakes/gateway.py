@@ -219,6 +219,7 @@ class Gateway:
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(TIMEOUT)
+            self._reader.join(TIMEOUT)
 
     def reload(self):
         """SIGHUP; returns what came of it."""

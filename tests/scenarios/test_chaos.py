@@ -109,3 +109,27 @@ def test_nothing_is_lost_when_processes_are_killed(make_gateway, sink):
     # Between the mailbox server's 250 and ours a death makes the sender try again: it has heard nothing else.
     deaths = len(gateway.events("role-died")) + len(gateway.events("delivery-uncertain"))
     assert len(twice) <= SESSIONS * deaths, f"twice without need: {twice}"
+
+
+def test_nothing_is_lost_when_all_die_at_once(make_gateway, sink):
+    """As at a power cut, several times: what was answered 250 is there, and the next start takes mail."""
+    gateway = make_gateway(backend=sink.url, listeners=PROXY, limits=LIMITS, extra="policy { quarantine_score = 1 }")
+    gateway.expect(*EXPECTED)
+    taken = []
+    for cut in range(3):
+        load = Sender(sessions=SESSIONS, each_session=10)
+        load.start(gateway.port, ((f"cut{cut}-{local}", octets) for local, octets in mail()))
+        load.wait_answers(30)
+        gateway.kill()
+        load.stop.set()
+        load.join()
+        taken += load.taken()
+        gateway.log.clear()
+        gateway.start()
+        probe(gateway.port, f"probe{cut}")
+        taken.append(f"probe{cut}")
+    gateway.stop()
+    held = gateway.held()
+    downstream = {address.split("@")[0] for own, _ in sink.stored() for address in own["X-Original-To"]}
+    missing = [local for local in taken if local not in downstream and local not in held]
+    assert not missing, f"{len(missing)} of {len(taken)} were answered 250 and are nowhere: {missing[:10]}"
