@@ -11,6 +11,7 @@
 
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/mail/attached.h"
 #include "gateway/web/bench.h"
 
 void web_ping(void *context, struct http_request *r)
@@ -117,15 +118,7 @@ static int read_envelope(struct web *web, struct http_request *r, struct facts *
 static int message_fd(struct str body, struct err *err)
 {
 	struct buf crlf = BUF_INIT;
-	for (size_t at; body.n; body = str_skip(body, at + 1)) {
-		at = str_chr(body, '\n');
-		struct str line = str_sub(body, 0, at);
-		if (line.n && line.p[line.n - 1] == '\r')
-			line.n--;
-		buf_str_add(&crlf, line);
-		if (at < body.n)
-			buf_c(&crlf, "\r\n");
-	}
+	mail_add_crlf(body, &crlf);
 	int fd = memfd_sealed("checked", buf_str(&crlf), err);
 	buf_free(&crlf);
 	return fd;
