@@ -47,6 +47,7 @@
 /* Evaluation */
 #define LIMIT_TRANSACTION_MEMORY  (64u << 20)
 #define LIMIT_CONNECTION_MEMORY   (1u << 20)
+#define LIMIT_ATTACHED_LESSONS    50 /* messages attached to one that are learned */
 #define LIMIT_FINDINGS            256
 #define LIMIT_ROUNDS              40  /* evaluate, answer, evaluate again */
 #define LIMIT_DNS_QUESTIONS       100 /* a message: all filters; sender authentication alone 40 */

@@ -143,9 +143,21 @@ static const struct option admin_rows[] = {
 	OPTION_ROWS_END,
 };
 
+static const struct option learn_rows[] = {
+	{ "spam_address", OPTION_STRING, AT(config_learn, spam_address),
+		.help = "Who forwards spam to this address as an attachment teaches the classifier. Taken "
+			"are messages of users of our own domains, by a DMARC pass, and of \"from\"." },
+	{ "ham_address", OPTION_STRING, AT(config_learn, ham_address),
+		.help = "The same for mail that was wrongly taken for spam." },
+	{ "from", OPTION_LIST, AT(config_learn, from),
+		.help = "Addresses and networks of relays that authenticate users themselves: what comes "
+			"from them is learned." },
+	OPTION_ROWS_END,
+};
+
 /* The last three are read by what judges mail. */
-static const char *const section_names[] = { "listen", "domain", "dns", "limits", "admin", "filter",
-	"scores", "policy", NULL };
+static const char *const section_names[] = { "listen", "domain", "dns", "limits", "admin", "learn",
+	"filter", "scores", "policy", NULL };
 static const char *const no_sections[] = { NULL };
 
 /* ---- names ---- */
@@ -242,23 +254,20 @@ static bool is_domain(const char *name)
 
 /* ---- sections ---- */
 
-static void read_nets(struct conf *conf, const struct conf_section *s, struct config_listener *l)
+static const struct ip_net *read_nets(struct conf *conf, const struct conf_section *s,
+	const char *key, const struct option_strings *texts, const char *risk)
 {
 	struct err err;
-	struct ip_net *nets = ARENA_ARRAY(conf_arena(conf), l->proxy_protocol_from.n, struct ip_net);
-	if (l->proxy_protocol_from.n > NETS_MAX)
-		conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from has more than %d "
-			"entries", NETS_MAX);
-	for (size_t i = 0; i < l->proxy_protocol_from.n; i++) {
-		const char *text = l->proxy_protocol_from.v[i];
-		if (ip_net_parse(str_c(text), &nets[i], &err) != 0)
-			conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from: %s", err.text);
+	struct ip_net *nets = ARENA_ARRAY(conf_arena(conf), texts->n, struct ip_net);
+	if (texts->n > NETS_MAX)
+		conf_error(conf, s, key, "%s has more than %d entries", key, NETS_MAX);
+	for (size_t i = 0; i < texts->n; i++) {
+		if (ip_net_parse(str_c(texts->v[i]), &nets[i], &err) != 0)
+			conf_error(conf, s, key, "%s: %s", key, err.text);
 		else if (nets[i].bits == 0)
-			conf_warn(conf, s, "proxy_protocol_from", "proxy_protocol_from %s: everybody may "
-				"claim to come from any address", text);
+			conf_warn(conf, s, key, "%s %s: that is everybody: %s", key, texts->v[i], risk);
 	}
-	l->proxy_nets = nets;
-	l->proxy_net_count = l->proxy_protocol_from.n;
+	return nets;
 }
 
 static void read_listener(struct conf *conf, const struct conf_section *s,
@@ -273,7 +282,9 @@ static void read_listener(struct conf *conf, const struct conf_section *s,
 	if (!*l->tls_certificate != !*l->tls_key)
 		conf_error(conf, s, *l->tls_key ? "tls_key" : "tls_certificate",
 			"tls_certificate and tls_key belong together: one of them is missing");
-	read_nets(conf, s, l);
+	l->proxy_nets = read_nets(conf, s, "proxy_protocol_from", &l->proxy_protocol_from,
+		"clients may claim to come from any address");
+	l->proxy_net_count = l->proxy_protocol_from.n;
 }
 
 static void default_listeners(struct conf *conf, struct config *config)
@@ -488,6 +499,28 @@ static void read_admin(struct conf *conf, struct config_admin *admin)
 			admin->listen);
 }
 
+static void check_learn_address(struct conf *conf, const struct conf_section *s,
+	const struct config *config, const char *key, const char *address)
+{
+	size_t at = str_rchr(str_c(address), '@');
+	if (*address && (at == 0 || !config_find_domain(config, str_skip(str_c(address), at + 1))))
+		conf_error(conf, s, key, "%s \"%s\" is no address in one of the domain sections", key,
+			address);
+}
+
+static void read_learn(struct conf *conf, struct config *config)
+{
+	const struct conf_section *s = only(conf, "learn");
+	struct config_learn *learn = &config->learn;
+	conf_read(conf, s, learn_rows, learn);
+	check_learn_address(conf, s, config, "spam_address", learn->spam_address);
+	check_learn_address(conf, s, config, "ham_address", learn->ham_address);
+	if (*learn->spam_address && str_ieq_c(str_c(learn->ham_address), learn->spam_address))
+		conf_error(conf, s, "ham_address", "ham_address is that for spam");
+	learn->nets = read_nets(conf, s, "from", &learn->from, "strangers may teach the classifier");
+	learn->net_count = learn->from.n;
+}
+
 static void read_global(struct conf *conf, struct config *config)
 {
 	const struct conf_section *root = conf_root(conf);
@@ -524,6 +557,7 @@ struct config *config_read(struct str text, const char *file, struct arena *aren
 	limits = only(conf, "limits");
 	conf_read(conf, limits, limits_rows, &config->limits);
 	read_admin(conf, &config->admin);
+	read_learn(conf, config);
 	return config;
 }
 
@@ -659,6 +693,7 @@ void config_dump(struct conf *conf, const struct config *config, struct buf *out
 	dump_one(conf, "limits", limits_rows, &config->limits, out);
 	if (config->admin.enabled)
 		dump_one(conf, "admin", admin_rows, &config->admin, out);
+	dump_one(conf, "learn", learn_rows, &config->learn, out);
 }
 
 static const struct {
@@ -672,6 +707,8 @@ static const struct {
 	{ "dns", "dns", "How DNS is asked.", dns_rows },
 	{ "limits", "limits", "What one client, and all of them, may take.", limits_rows },
 	{ "admin", "admin", "Without this section there is no HTTP server.", admin_rows },
+	{ "learn", "learn", "Addresses that teach the classifier. Mail to them is not forwarded.",
+		learn_rows },
 };
 
 void config_sample(struct buf *out)

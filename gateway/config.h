@@ -107,6 +107,14 @@ struct config_admin {
 	const char *token_file; /* "": the API is only on the control socket */
 };
 
+/* Addresses that learn what is forwarded to them as an attachment. */
+struct config_learn {
+	const char *spam_address, *ham_address; /* "": none */
+	struct option_strings from;		/* as written */
+	const struct ip_net *nets;
+	size_t net_count;
+};
+
 /* Index by name, so that 20,000 domains cost no more than two. */
 struct config_name {
 	const char *name;
@@ -133,6 +141,7 @@ struct config {
 	struct config_dns dns;
 	struct config_limits limits;
 	struct config_admin admin;
+	struct config_learn learn;
 };
 
 /* Never NULL; if conf_errors(*conf_r)->n is not 0 the result must not be used. */

@@ -30,6 +30,16 @@ static const struct outcome_row rows[] = {
 	{ ROW(JUDGED, SOME_HELD), STORE(OUTCOME_ENTRY_VERDICT, true), .next = OUTCOME_HOLDING },
 	{ ROW(JUDGED, ALL_FORWARDED), OFFER },
 
+	/* --- A lesson: nobody gets it, the training log owns it -------------------------- */
+	{ ROW(JUDGED, LESSON), .step = OUTCOME_STEP_LEARN, .next = OUTCOME_LEARNING,
+		.entry = OUTCOME_ENTRY_NONE },
+	{ ROW(JUDGED, LESSON_FOREIGN), END(FOREIGN, NOTHING) },
+	{ ROW(JUDGED, LESSON_LATER), END(UNKNOWN, NOTHING) },
+	{ ROW(LEARNING, LEARNED), END(ACCEPTED, NOTHING) },
+	{ ROW(LEARNING, LESSON_REFUSED), END(LESSON, NOTHING) },
+	/* Some of it may be known already: a message counts once, however often it comes. */
+	{ ROW(LEARNING, NOT_LEARNED), END(TROUBLE, NOTHING) },
+
 	/* --- Everybody held ---------------------------------------------------------- */
 	{ ROW(HOLDING_ALL, STORED), END(ACCEPTED, NOTHING) },
 	{ ROW(HOLDING_ALL, NO_SPACE), END(NO_SPACE, DROP) },
@@ -215,7 +225,8 @@ bool outcome_blames_us(int code, struct str enhanced, struct str text)
 const char *outcome_state_name(enum outcome_state state)
 {
 	static const char *const names[OUTCOME_STATE_COUNT] = { "judged", "holding-all",
-		"holding", "offering", "holding-late", "sending", "holding-refused", "ended" };
+		"holding", "offering", "holding-late", "sending", "learning",
+		"holding-refused", "ended" };
 
 	assert(state < OUTCOME_STATE_COUNT);
 	return names[state];
@@ -224,7 +235,8 @@ const char *outcome_state_name(enum outcome_state state)
 const char *outcome_event_name(enum outcome_event event)
 {
 	static const char *const names[OUTCOME_EVENT_COUNT] = { "any-tempfail", "all-refused",
-		"nobody-forwarded", "some-held", "all-forwarded", "stored", "no-space",
+		"nobody-forwarded", "some-held", "all-forwarded", "lesson", "lesson-foreign",
+		"lesson-later", "learned", "lesson-refused", "not-learned", "stored", "no-space",
 		"not-stored", "unreachable", "mail-later", "mail-refused", "blamed", "rcpt-taken",
 		"rcpt-later", "rcpt-some-refused", "rcpt-all-refused", "lost", "content-taken",
 		"content-later", "content-refused", "content-some-later", "content-some-refused",

@@ -13,6 +13,8 @@
  *		row = outcome_next(&o, carry_out(row));
  *	reply(row->reply);
  *
+ * A message to an address that learns is delivered to nobody: its owner is the training log.
+ *
  * A pending quarantine entry that nobody commits or drops (a crash, a front that is
  * gone) counts as committed: a duplicate rather than a loss.
  */
@@ -28,6 +30,7 @@ enum outcome_state {
 	OUTCOME_OFFERING,	 /* MAIL and RCPT at the mailbox server */
 	OUTCOME_HOLDING_LATE,	 /* recipients that it refused there are being written, pending */
 	OUTCOME_SENDING,	 /* DATA, content, final dot */
+	OUTCOME_LEARNING,	 /* the message is a lesson: the trainer has it */
 	OUTCOME_HOLDING_REFUSED, /* LMTP: those refused after the dot are being written */
 	OUTCOME_ENDED,
 	OUTCOME_STATE_COUNT
@@ -40,6 +43,14 @@ enum outcome_event {
 	OUTCOME_NOBODY_FORWARDED,
 	OUTCOME_SOME_HELD,
 	OUTCOME_ALL_FORWARDED,
+	/* In JUDGED, of mail to an address that learns (gateway/lesson.h). */
+	OUTCOME_LESSON,
+	OUTCOME_LESSON_FOREIGN, /* its giver is none of ours */
+	OUTCOME_LESSON_LATER,	/* who its giver is cannot be said now */
+	/* Of the trainer. */
+	OUTCOME_LEARNED, /* all that was attached is in the training log, on the disk */
+	OUTCOME_LESSON_REFUSED, /* by the trainer: nothing attached, a quota */
+	OUTCOME_NOT_LEARNED,	/* any other failure, the trainer gone among them */
 	/* Of the quarantine. */
 	OUTCOME_STORED,
 	OUTCOME_NO_SPACE,
@@ -67,6 +78,7 @@ enum outcome_event {
 enum outcome_step {
 	OUTCOME_STEP_STORE, /* quarantine: row->entry for the recipients of its fate */
 	OUTCOME_STEP_OFFER, /* borrow a session; MAIL, RCPT for every forwarded one */
+	OUTCOME_STEP_LEARN, /* hand it to the trainer */
 	OUTCOME_STEP_SEND,  /* DATA, our headers, the content, the dot */
 	OUTCOME_STEP_END,   /* row->settle, then row->reply */
 };
@@ -81,6 +93,9 @@ enum outcome_reply {
 	OUTCOME_REPLY_TROUBLE,	 /* 451 4.3.0: our own side */
 	OUTCOME_REPLY_UNREACHABLE, /* 451 4.4.1 */
 	OUTCOME_REPLY_LOST,	 /* 451 4.4.2 */
+	OUTCOME_REPLY_FOREIGN,	 /* 550 5.7.1: lessons are our own users' */
+	OUTCOME_REPLY_UNKNOWN,	 /* 451 4.7.1: it cannot be said whose lesson it is */
+	OUTCOME_REPLY_LESSON,	 /* 554 5.6.0 and the trainer's text */
 	OUTCOME_REPLY_LATER,	 /* 451 4.3.0: a recipient cannot be served now, so nobody is */
 };
 

@@ -54,6 +54,7 @@ const struct record evaluate_request_record =
 
 static const struct field tokens_request_fields[] = {
 	FIELD_OCTETS(struct tokens_request, tenant),
+	FIELD_INT(struct tokens_request, attached),
 	FIELD_END,
 };
 const struct record tokens_request_record =
@@ -62,6 +63,8 @@ const struct record tokens_request_record =
 static const struct field tokens_reply_fields[] = {
 	FIELD_OCTETS(struct tokens_reply, tokens),
 	FIELD_OCTETS(struct tokens_reply, hash),
+	FIELD_INT(struct tokens_reply, attached),
+	FIELD_OCTETS(struct tokens_reply, feedback),
 	FIELD_END,
 };
 const struct record tokens_reply_record =
@@ -164,6 +167,7 @@ const struct record delivery_done_record =
 
 static const struct field train_request_fields[] = {
 	FIELD_BOOL(struct train_request, spam),
+	FIELD_BOOL(struct train_request, attached),
 	FIELD_OCTETS(struct train_request, who),
 	FIELD_OCTETS(struct train_request, channel),
 	FIELD_OCTETS(struct train_request, tenant),

@@ -2,8 +2,8 @@
  * protocol: what our processes say to each other, over core/ipc.h.
  *
  * Every packet has a type from this list and a payload that is one record (or
- * nothing). Requests run one way: front → inspector, resolver, scanner, keeper;
- * web → keeper, trainer, bench inspector; trainer → bench inspector. Each role
+ * nothing). Requests run one way: front → inspector, resolver, scanner, keeper,
+ * trainer; web → keeper, trainer, bench inspector; trainer → bench inspector. Each role
  * has one control channel to the supervisor.
  *
  * A role starts with these descriptors: ROLE_FD_CONTROL, ROLE_FD_CONFIG (sealed
@@ -103,10 +103,13 @@ struct evaluate_request {
 };
 struct tokens_request {
 	struct str tenant;
+	int64_t attached; /* 0: of the message itself; N: of the Nth message attached to it */
 };
 struct tokens_reply {
-	struct str tokens; /* octets in the classifier's own form */
+	struct str tokens; /* octets in the classifier's own form; empty: there is no such message */
 	struct str hash;
+	int64_t attached;    /* how many messages are attached, if the request asked for one */
+	struct str feedback; /* the same: the type of a feedback report (core/mail/attached.h) */
 };
 
 struct draft_request { /* as struct sign_how; both forms relaxed */
@@ -160,6 +163,7 @@ struct delivery_done {
 };
 struct train_request {
 	bool spam;
+	bool attached; /* all that is attached to the message, not the message itself */
 	struct str who, channel, tenant;
 };
 

@@ -33,8 +33,9 @@ static bool same_route(const struct config_domain *a, const struct config_domain
 }
 
 /* NULL, or the line that refuses: what needs nobody else's word. */
-static const char *check(struct session *s, const struct config_domain *domain)
+static const char *check(struct session *s, const struct candidate *candidate)
 {
+	const struct config_domain *domain = candidate->domain;
 	struct transaction *t = s->transaction;
 	const struct config_limits *limits = &s->front->config->limits;
 
@@ -43,7 +44,7 @@ static const char *check(struct session *s, const struct config_domain *domain)
 	if (!domain)
 		return "550 5.7.1 No mail for this domain is taken here";
 	/* One reply must do for all behind the dot: so all go one way. */
-	if (t->route && !same_route(t->route, domain))
+	if (t->route && (t->lesson != candidate->lesson || !same_route(t->route, domain)))
 		return "452 4.5.3 Another destination: send to this recipient separately";
 	if (limits->recipient_rate > 0 &&
 		shared_rate(s->front->shared, s->client_key ^ 2, 1, RATE_WINDOW_S,
@@ -79,11 +80,14 @@ void cmd_rcpt(struct session *s, const struct command *cmd)
 		candidate->address = arena_printf(t->arena, "postmaster@%s",
 			candidate->domain->name);
 	}
-	refusal = check(s, candidate->domain);
-	if (refusal)
+	candidate->lesson = lesson_label(&config->learn, candidate->address);
+	refusal = check(s, candidate);
+	if (refusal) {
 		answer_parse(&candidate->answer, t->arena, str_c(refusal), "");
-	else if (!t->route)
+	} else if (!t->route) {
 		t->route = candidate->domain;
+		t->lesson = candidate->lesson;
+	}
 	t->batch_count++;
 	/* So long a batch is decided in pieces. */
 	if (t->batch_count >= LIMIT_RECIPIENTS)
@@ -149,7 +153,8 @@ static void call_out(struct session *s)
 
 	for (size_t i = 0; i < t->batch_count; i++)
 		open += !t->batch[i].answer.code;
-	if (open && t->route && t->route->verify_recipients)
+	/* Lessons go to no mailbox server. */
+	if (open && t->route && !t->lesson && t->route->verify_recipients)
 		t->callout = callout_start(s->front, &order);
 	if (!t->callout)
 		reply_all(s);

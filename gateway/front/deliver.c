@@ -11,9 +11,9 @@
 #include "gateway/front/trace.h"
 #include "gateway/log.h"
 
-/* KEEP_MS: a keeper whose disk hangs. SESSION_MS: waiting for a session with the mailbox server,
+/* KEEP_MS, LEARN_MS: a keeper or trainer whose disk hangs. SESSION_MS: waiting for a session with the mailbox server,
  * well within the time that senders wait for the reply to their dot (RFC 5321 4.5.3.2.6). */
-enum { KEEP_MS = 60000, SESSION_MS = 90000 };
+enum { KEEP_MS = 60000, LEARN_MS = 60000, SESSION_MS = 90000 };
 
 struct delivery {
 	struct transaction *t;
@@ -34,8 +34,9 @@ struct delivery {
 	struct str *spans;
 	size_t span_count;
 	struct sending *sending;
-	struct answer relay; /* the mailbox server's word */
-	uint32_t keep;	     /* request */
+	struct answer relay; /* the mailbox server's word, or the trainer's */
+	struct str giver;    /* of a lesson */
+	uint32_t keep, learn; /* requests */
 	struct loop_timer *timer;
 	struct delivery_result result;
 };
@@ -205,6 +206,68 @@ static void settle(struct delivery *d, enum outcome_settle settle)
 	}
 }
 
+/* Trainer */
+
+static void on_learned(void *context, const struct ipc_packet *packet)
+{
+	struct delivery *d = context;
+	struct keep_reply reply = { .result = KEEP_IO_ERROR };
+
+	d->learn = 0;
+	loop_timer_free(&d->timer);
+	if (packet)
+		(void)record_decode(&keep_reply_record, arena_dup(d->t->arena, packet->payload),
+			d->t->arena, &reply, NULL);
+	if (fault_point("front.after-lesson") != 0)
+		reply.result = KEEP_IO_ERROR;
+	answer_set(&d->relay, d->t->arena, 554, "5.6.0", reply.text);
+	on_event(d, reply.result == KEEP_OK	 ? OUTCOME_LEARNED :
+		    reply.result == KEEP_REFUSED ? OUTCOME_LESSON_REFUSED :
+						   OUTCOME_NOT_LEARNED);
+}
+
+static void on_trainer_late(void *context)
+{
+	struct delivery *d = context;
+
+	if (d->t->front->trainer)
+		channel_forget(d->t->front->trainer, d->learn);
+	on_learned(d, NULL);
+}
+
+static void learn(struct delivery *d)
+{
+	struct front *front = d->t->front;
+	struct train_request order = { .spam = d->t->lesson == LESSON_SPAM, .attached = true,
+		.who = d->giver, .channel = STR("mail") };
+	struct buf payload = BUF_INIT;
+
+	record_encode(&train_request_record, &order, &payload);
+	if (front->trainer && fault_point("front.before-lesson") == 0)
+		d->learn = channel_request(front->trainer, TRAIN, buf_str(&payload),
+			&d->t->body.fd, 1, on_learned, d);
+	buf_free(&payload);
+	if (!d->learn) {
+		on_event(d, OUTCOME_NOT_LEARNED);
+		return;
+	}
+	d->timer = loop_timer_new(front->loop, on_trainer_late, d);
+	loop_timer_set(d->timer, LEARN_MS);
+}
+
+static enum outcome_event judge_lesson(struct delivery *d)
+{
+	switch (lesson_judge(d->t->front->config, &d->t->facts, d->t->verdict, &d->giver)) {
+	case LESSON_TAKEN:
+		return OUTCOME_LESSON;
+	case LESSON_LATER:
+		return OUTCOME_LESSON_LATER;
+	case LESSON_REFUSED:
+		break;
+	}
+	return OUTCOME_LESSON_FOREIGN;
+}
+
 /* Mailbox server */
 
 static void on_offered(void *context, enum outcome_event event)
@@ -370,6 +433,17 @@ static void say(struct delivery *d, enum outcome_reply reply, struct answer *ans
 	case OUTCOME_REPLY_LOST:
 		own_words(answer, 451, "4.4.2", "The mailbox server broke off, try again later");
 		return;
+	case OUTCOME_REPLY_FOREIGN:
+		own_words(answer, 550, "5.7.1",
+			"Only authenticated users of our own domains may teach this gateway");
+		return;
+	case OUTCOME_REPLY_UNKNOWN:
+		own_words(answer, 451, "4.7.1",
+			"The sender cannot be authenticated now, try again later");
+		return;
+	case OUTCOME_REPLY_LESSON:
+		*answer = d->relay;
+		return;
 	case OUTCOME_REPLY_LATER:
 		own_words(answer, 451, "4.3.0",
 			"Not all recipients can be served now, try again later");
@@ -388,8 +462,12 @@ static int final_action(struct delivery *d, enum outcome_reply reply)
 			       ACTION_TEMPFAIL;
 	if (reply == OUTCOME_REPLY_RELAY)
 		return d->relay.code >= 500 ? ACTION_REJECT : ACTION_TEMPFAIL;
+	if (reply == OUTCOME_REPLY_FOREIGN || reply == OUTCOME_REPLY_LESSON)
+		return ACTION_REJECT;
 	if (reply != OUTCOME_REPLY_ACCEPTED)
 		return ACTION_TEMPFAIL;
+	if (d->t->lesson)
+		return ACTION_FORWARD;
 	for (size_t i = 0; i < d->n; i++) {
 		if (d->fates[i] != OUTCOME_FATE_FORWARD) {
 			d->result.held++;
@@ -423,6 +501,9 @@ static void on_event(struct delivery *d, enum outcome_event event)
 	switch (d->row->step) {
 	case OUTCOME_STEP_STORE:
 		store(d, d->row);
+		break;
+	case OUTCOME_STEP_LEARN:
+		learn(d);
 		break;
 	case OUTCOME_STEP_OFFER:
 		offer(d);
@@ -463,7 +544,7 @@ void deliver_start(struct transaction *t, deliver_fn *done, void *context)
 	}
 	t->delivery = d;
 	t->delivering = true;
-	on_event(d, outcome_judge(d->actions, n, d->fates));
+	on_event(d, t->lesson ? judge_lesson(d) : outcome_judge(d->actions, n, d->fates));
 }
 
 void deliver_free(struct delivery **delivery)

@@ -2,12 +2,13 @@
  * deliver: carries a verdict out, as the table in gateway/outcome.c says.
  *
  * Quarantine first (pending, durable), then the mailbox server, then the marks; then the
- * reply is known. Each step has fault points, named here, at which tests let the process
+ * reply is known. A lesson goes to the trainer instead. Each step has fault points, named here, at which tests let the process
  * die or fail:
  *
  *	front.before-store	front.after-store	quarantine
  *	front.before-offer	front.after-offer	MAIL, RCPT
  *	front.before-content	front.after-content	DATA up to the reply to the dot
+ *	front.before-lesson	front.after-lesson	trainer
  *	front.before-settle	front.after-settle	commit or drop
  *	front.body-open		front.body-write	body.c
  *	front.after-dot-reply				sending.c

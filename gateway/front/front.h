@@ -46,7 +46,7 @@ struct front {
 	struct loop *loop;
 	const struct config *config;
 	struct shared *shared;
-	struct channel *resolver, *keeper; /* NULL while there is none */
+	struct channel *resolver, *keeper, *trainer; /* NULL while there is none */
 	struct workers *inspectors, *scanners;
 	struct upstream *upstream;
 	struct releases *releases;

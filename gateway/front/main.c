@@ -14,6 +14,7 @@ enum {
 	SWEEP_MS = 1000,
 	RESOLVER_WINDOW = LIMIT_IPC_WINDOW,
 	KEEPER_WINDOW = LIMIT_IPC_WINDOW,
+	TRAINER_WINDOW = LIMIT_IPC_WINDOW,
 };
 
 /* Wires */
@@ -22,7 +23,7 @@ static void on_peer_packet(void *context, struct channel *channel, struct ipc_pa
 {
 	(void)context;
 	(void)channel;
-	ipc_close_fds(packet); /* resolver and keeper only answer */
+	ipc_close_fds(packet); /* resolver, keeper and trainer only answer */
 }
 
 static void on_resolver_closed(void *context, struct channel *channel)
@@ -41,8 +42,17 @@ static void on_keeper_closed(void *context, struct channel *channel)
 		front->keeper = NULL;
 }
 
+static void on_trainer_closed(void *context, struct channel *channel)
+{
+	struct front *front = context;
+
+	if (front->trainer == channel)
+		front->trainer = NULL;
+}
+
 static const struct channel_ops resolver_ops = { on_peer_packet, on_resolver_closed };
 static const struct channel_ops keeper_ops = { on_peer_packet, on_keeper_closed };
+static const struct channel_ops trainer_ops = { on_peer_packet, on_trainer_closed };
 
 static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 {
@@ -67,6 +77,11 @@ static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 		channel_free(&front->keeper);
 		front->keeper = channel_new(front->loop, fd, KEEPER_WINDOW, &keeper_ops, front);
 		releases_pull(front->releases);
+		break;
+	case ROLE_TRAINER:
+		channel_free(&front->trainer);
+		front->trainer = channel_new(front->loop, fd, TRAINER_WINDOW, &trainer_ops, front);
+		channel_refuse_fds(front->trainer);
 		break;
 	default:
 		ipc_close_fds(&unused);

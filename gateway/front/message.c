@@ -67,6 +67,15 @@ static void carry_out(struct session *s, struct verdict *verdict)
 	deliver_start(t, on_delivered, s);
 }
 
+static void carry_out_poison(struct session *s)
+{
+	/* It would end the trainer's inspector too. */
+	if (s->transaction->lesson)
+		end_with(s, "554 5.6.0 This message cannot be taken apart");
+	else
+		carry_out(s, unscannable(s->transaction));
+}
+
 static void on_judged(void *context, enum judgement_end how, struct verdict *verdict)
 {
 	struct session *s = context;
@@ -79,7 +88,7 @@ static void on_judged(void *context, enum judgement_end how, struct verdict *ver
 		break;
 	case JUDGEMENT_POISON:
 		poison_remember(s->front->poison, t->body.content);
-		carry_out(s, unscannable(t));
+		carry_out_poison(s);
 		break;
 	case JUDGEMENT_UNAVAILABLE:
 		end_with(s, "451 4.3.0 The message cannot be judged now, try again later");
@@ -106,7 +115,7 @@ void message_arrived(struct session *s)
 		return;
 	}
 	if (poison_knows(s->front->poison, t->body.content)) {
-		carry_out(s, unscannable(t));
+		carry_out_poison(s);
 		return;
 	}
 	order.message_fd = t->body.fd;

@@ -86,6 +86,8 @@ static void write_log(const struct transaction *t, const struct summary *summary
 	log_str(line, "reply", summary->answer.text);
 	if (summary->backend && summary->backend[0])
 		log_c(line, "backend", summary->backend);
+	if (t->lesson)
+		log_c(line, "lesson", t->lesson == LESSON_SPAM ? "spam" : "ham");
 	if (summary->held)
 		log_int(line, "held", (int64_t)summary->held);
 	if (t->verdict)

@@ -14,6 +14,7 @@
 #include "core/smtp/reply.h"
 #include "gateway/config.h"
 #include "gateway/front/body.h"
+#include "gateway/lesson.h"
 #include "gateway/outcome.h"
 
 struct answers;
@@ -34,6 +35,7 @@ struct answer {
 struct candidate {
 	struct str address;
 	const struct config_domain *domain;
+	enum lesson_label lesson;
 	struct answer answer; /* code 0: open */
 	bool asked;	      /* at the mailbox server, or by an evaluation */
 };
@@ -47,6 +49,7 @@ struct transaction {
 	bool eight_bit; /* BODY=8BITMIME */
 
 	const struct config_domain *route; /* of the first accepted recipient */
+	enum lesson_label lesson;	   /* the same: not NONE, and nobody gets it */
 	struct candidate *batch;
 	size_t batch_count, batch_cap;
 	size_t accepted; /* recipients, at the front of facts.rcpt_to */

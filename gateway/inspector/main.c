@@ -13,6 +13,7 @@
 
 #include "core/hash.h"
 #include "core/limits.h"
+#include "core/mail/attached.h"
 #include "core/mail/charset.h"
 #include "bayes/model.h"
 #include "filters/bayes.h"
@@ -141,23 +142,41 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 
 /* EVALUATE_TOKENS: the features of a message for the trainer, who sees no message itself. */
 
+static struct mail *find_attached(struct mail *mail, int64_t number, struct tokens_reply *r)
+{
+	struct mail_attached attached;
+
+	mail_attached(mail, LIMIT_ATTACHED_LESSONS, &attached);
+	r->attached = (int64_t)attached.count;
+	r->feedback = attached.feedback;
+	if (number < 1 || (uint64_t)number > attached.messages.n)
+		return NULL;
+	return mail_parse(mail->arena, attached.messages.v[number - 1]);
+}
+
 static int answer_tokens(struct loader_child *child, const struct ipc_packet *request,
 	struct err *err)
 {
 	struct inspector *inspector = child->self->context;
 	const void *conf = engine_conf(inspector->engine, "bayes");
+	struct tokens_request asked;
 	struct tokens_reply r = { .tokens = STR("") };
 	struct buf lesson = BUF_INIT;
 	struct str message;
 	char hash[65];
 
+	if (record_decode(&tokens_request_record, request->payload, inspector->arena, &asked, err) != 0)
+		return -1;
 	if (request->fd_count != 1 ||
 		memfd_map(request->fds[0], LIMIT_MESSAGE_BYTES, &message, err) != 0)
 		return err_set(err, "a message is to be learned, but did not come");
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
-	if (conf != NULL && bayes_lesson(conf, mail_parse(arena, message), &lesson) == 0)
+	struct mail *mail = mail_parse(arena, message);
+	if (asked.attached != 0)
+		mail = find_attached(mail, asked.attached, &r);
+	if (mail != NULL && conf != NULL && bayes_lesson(conf, mail, &lesson) == 0)
 		r.tokens = buf_str(&lesson);
-	hash_sha256_hex(message, hash);
+	hash_sha256_hex(mail != NULL ? mail->raw : STR(""), hash);
 	r.hash = str_c(hash);
 	int result = reply(child, request, EVALUATE_TOKENS, &tokens_reply_record, &r, err);
 	arena_free(&arena);

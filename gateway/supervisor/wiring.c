@@ -15,6 +15,7 @@ static const struct {
 } wires[] = {
 	{ ROLE_FRONT, ROLE_RESOLVER },
 	{ ROLE_FRONT, ROLE_KEEPER },
+	{ ROLE_FRONT, ROLE_TRAINER },
 	{ ROLE_WEB, ROLE_KEEPER },
 	{ ROLE_WEB, ROLE_TRAINER },
 	{ ROLE_WEB, ROLE_RESOLVER },

@@ -3,6 +3,7 @@
  * bench inspector takes it apart and hands back its features.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -25,12 +26,14 @@ struct trainer {
 	size_t open_lessons;
 };
 
-/* A lesson on its way through the bench inspector. */
+/* A lesson on its way through the bench inspector: a message, or all that are attached to it. */
 struct lesson {
 	struct trainer *trainer;
 	struct channel *from; /* NULL once it has gone away */
 	uint32_t request;
+	int fd; /* the message */
 	bool spam;
+	int64_t attached; /* 0, or which one it is the turn of, from 1 */
 	struct buf who, channel, tenant;
 	struct lesson *next;
 };
@@ -60,33 +63,92 @@ static void finish(struct lesson *lesson, enum keep_result result, const char *t
 	buf_free(&lesson->who);
 	buf_free(&lesson->channel);
 	buf_free(&lesson->tenant);
+	close(lesson->fd);
 	free(lesson);
 }
 
-static void teach(struct lesson *lesson, struct features features, struct str hash)
+static void on_features(void *context, const struct ipc_packet *packet);
+
+static void ask_inspector(struct lesson *lesson)
+{
+	struct trainer *t = lesson->trainer;
+	struct tokens_request ask = {
+		.tenant = buf_str(&lesson->tenant), .attached = lesson->attached};
+	struct buf payload = BUF_INIT;
+	record_encode(&tokens_request_record, &ask, &payload);
+	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), &lesson->fd,
+				 1, on_features, lesson) == 0)
+		finish(lesson, KEEP_IO_ERROR,
+			"no inspector is there to take the message apart: try again");
+	buf_free(&payload);
+}
+
+/* NULL, or why what is attached is not learned. The first answer says it, before anything is. */
+static const char *check_attached(const struct lesson *lesson, const struct tokens_reply *reply)
+{
+	static const char *const spam_types[] = {"abuse", "fraud", "virus"};
+	bool says_spam = false, says_ham = str_eq_c(reply->feedback, "not-spam");
+	for (size_t i = 0; i < sizeof(spam_types) / sizeof(spam_types[0]); i++)
+		says_spam |= str_eq_c(reply->feedback, spam_types[i]);
+	if (reply->attached == 0)
+		return "No message is attached: forward it as an attachment";
+	if (reply->attached > LIMIT_ATTACHED_LESSONS)
+		return "Too many messages are attached: send them in several";
+	if (lesson->spam ? says_ham : says_spam)
+		return "The feedback report says the opposite of the address that it was sent to";
+	return NULL;
+}
+
+static int teach(struct lesson *lesson, const struct tokens_reply *reply, struct err *err)
 {
 	struct trainer *t = lesson->trainer;
 	enum journal_change change;
-	struct err err;
 	struct journal_entry entry = {
 		.time = time(NULL),
 		.spam = lesson->spam,
-		.hash = hash,
+		.hash = reply->hash,
 		.who = buf_str(&lesson->who),
 		.channel = buf_str(&lesson->channel),
 		.tenant = buf_str(&lesson->tenant),
-		.features = features,
 	};
-	if (teacher_teach(t->teacher, &entry, &change, &err) < 0) {
-		log_event(LOG_LEVEL_WARNING, "lesson-refused", "%s", err.text);
-		finish(lesson, KEEP_REFUSED, err.text);
-		return;
+	if (lesson_decode(reply->tokens, t->arena, &entry.features) < 0)
+		return err_set(err, "the message could not be taken apart for learning");
+	if (teacher_teach(t->teacher, &entry, &change, err) < 0) {
+		log_event(LOG_LEVEL_WARNING, "lesson-refused", "%s", err->text);
+		return -1;
 	}
 	loop_timer_set(t->sync, SYNC_MS);
 	shared_add(t->self->shared, SHARED_LESSONS, change != JOURNAL_KNOWN);
 	shared_add(t->self->shared, SHARED_LESSONS_SPAM,
 		change != JOURNAL_KNOWN && lesson->spam);
-	finish(lesson, KEEP_OK, change == JOURNAL_KNOWN ? "known already" : "");
+	return change == JOURNAL_KNOWN;
+}
+
+/* The sender of an accepted mail keeps nothing: so its lessons are on the disk before it is. */
+static void finish_attached(struct lesson *lesson)
+{
+	struct err err;
+	if (journal_sync(teacher_journal(lesson->trainer->teacher), &err) < 0)
+		finish(lesson, KEEP_IO_ERROR, err.text);
+	else
+		finish(lesson, KEEP_OK, "");
+}
+
+static void learn(struct lesson *lesson, const struct tokens_reply *reply)
+{
+	struct err err;
+	const char *refusal = lesson->attached == 1 ? check_attached(lesson, reply) : NULL;
+	int known = refusal ? err_set(&err, "%s", refusal) : teach(lesson, reply, &err);
+	if (known < 0)
+		finish(lesson, KEEP_REFUSED, err.text);
+	else if (lesson->attached == 0)
+		finish(lesson, KEEP_OK, known ? "known already" : "");
+	else if (lesson->attached >= reply->attached || lesson->attached >= LIMIT_ATTACHED_LESSONS)
+		finish_attached(lesson);
+	else {
+		lesson->attached++;
+		ask_inspector(lesson);
+	}
 }
 
 static void on_features(void *context, const struct ipc_packet *packet)
@@ -94,19 +156,15 @@ static void on_features(void *context, const struct ipc_packet *packet)
 	struct lesson *lesson = context;
 	struct trainer *t = lesson->trainer;
 	struct tokens_reply reply;
-	struct features features;
 	struct err err;
 	arena_reset(t->arena);
-	if (!packet) {
+	if (!packet)
 		finish(lesson, KEEP_IO_ERROR,
 			"the inspector that takes messages apart has died: try again");
-	} else if (record_decode(&tokens_reply_record, packet->payload, t->arena, &reply, &err) <
-			   0 ||
-		   lesson_decode(reply.tokens, t->arena, &features) < 0) {
+	else if (record_decode(&tokens_reply_record, packet->payload, t->arena, &reply, &err) < 0)
 		finish(lesson, KEEP_REFUSED, "the message could not be taken apart for learning");
-	} else {
-		teach(lesson, features, reply.hash);
-	}
+	else
+		learn(lesson, &reply);
 	for (unsigned i = 0; packet && i < packet->fd_count; i++)
 		close(packet->fds[i]);
 }
@@ -114,32 +172,30 @@ static void on_features(void *context, const struct ipc_packet *packet)
 static void on_train(struct trainer *t, struct channel *channel, const struct ipc_packet *packet)
 {
 	struct train_request order;
-	struct tokens_request ask = {.tenant = STR("")};
 	struct err err;
-	struct buf payload = BUF_INIT;
 	arena_reset(t->arena);
-	if (record_decode(&train_request_record, packet->payload, t->arena, &order, &err) < 0 ||
-		packet->fd_count != 1) {
+	int fd = packet->fd_count == 1 ? fcntl(packet->fds[0], F_DUPFD_CLOEXEC, 0) : -1;
+	if (fd < 0 ||
+		record_decode(&train_request_record, packet->payload, t->arena, &order, &err) < 0) {
 		answer(channel, packet->id, KEEP_REFUSED, "the lesson makes no sense");
+		if (fd >= 0)
+			close(fd);
 		return;
 	}
 	struct lesson *lesson = calloc(1, sizeof(*lesson));
 	*lesson = (struct lesson){.trainer = t,
 		.from = channel,
 		.request = packet->id,
+		.fd = fd,
 		.spam = order.spam,
+		.attached = order.attached,
 		.next = lessons};
 	buf_str_add(&lesson->who, order.who);
 	buf_str_add(&lesson->channel, order.channel);
 	buf_str_add(&lesson->tenant, order.tenant);
 	lessons = lesson;
 	t->open_lessons++;
-	record_encode(&tokens_request_record, &ask, &payload);
-	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), packet->fds,
-				 1, on_features, lesson) == 0)
-		finish(lesson, KEEP_IO_ERROR,
-			"no inspector is there to take the message apart: try again");
-	buf_free(&payload);
+	ask_inspector(lesson);
 }
 
 static void on_packet(void *context, struct channel *channel, struct ipc_packet *packet)

@@ -29,6 +29,12 @@ static const struct expected table[] = {
 	E(JUDGED, NOBODY_FORWARDED, STORE, HOLDING_ALL),
 	E(JUDGED, SOME_HELD, STORE, HOLDING),
 	E(JUDGED, ALL_FORWARDED, OFFER, OFFERING),
+	E(JUDGED, LESSON, LEARN, LEARNING),
+	X(JUDGED, LESSON_FOREIGN, FOREIGN, NOTHING, NONE),
+	X(JUDGED, LESSON_LATER, UNKNOWN, NOTHING, NONE),
+	X(LEARNING, LEARNED, ACCEPTED, NOTHING, NONE),
+	X(LEARNING, LESSON_REFUSED, LESSON, NOTHING, NONE),
+	X(LEARNING, NOT_LEARNED, TROUBLE, NOTHING, NONE),
 	X(HOLDING_ALL, STORED, ACCEPTED, NOTHING, NONE),
 	X(HOLDING_ALL, NO_SPACE, NO_SPACE, DROP, NONE),
 	X(HOLDING_ALL, NOT_STORED, TROUBLE, DROP, NONE),
@@ -195,6 +201,7 @@ struct world {
 	enum action actions[RCPTS];
 	enum outcome_fate fates[RCPTS];
 	bool delivered[RCPTS]; /* the mailbox server said 2xx for it */
+	bool learned; /* the training log has it */
 	/* Of each entry: not there, pending or committed. */
 	enum { ABSENT, PENDING, COMMITTED } entries[OUTCOME_ENTRY_COUNT];
 	size_t paths, accepted;
@@ -202,7 +209,7 @@ struct world {
 
 static bool has_owner(const struct world *w, size_t i)
 {
-	return w->delivered[i] ||
+	return w->delivered[i] || w->learned ||
 	       (w->fates[i] != OUTCOME_FATE_FORWARD && w->entries[w->fates[i]] != ABSENT);
 }
 
@@ -272,6 +279,19 @@ static void walk_store(struct world *w, struct outcome o, const struct outcome_r
 	follow(next, &w->paths, &w->accepted, o, OUTCOME_STORED);
 }
 
+/* It may be in the log although the trainer did not say so: that is harmless, a message counts
+ * once. */
+static void walk_learn(struct world *w, struct outcome o)
+{
+	struct world next = *w;
+
+	follow(*w, &w->paths, &w->accepted, o, OUTCOME_LESSON_REFUSED);
+	follow(*w, &w->paths, &w->accepted, o, OUTCOME_NOT_LEARNED);
+	next.learned = true;
+	follow(next, &w->paths, &w->accepted, o, OUTCOME_NOT_LEARNED);
+	follow(next, &w->paths, &w->accepted, o, OUTCOME_LEARNED);
+}
+
 static const int codes[] = { 250, 450, 550 };
 
 static void walk_offer(struct world *w, struct outcome o)
@@ -316,6 +336,9 @@ static void walk(struct world *w, struct outcome o, const struct outcome_row *ro
 	case OUTCOME_STEP_STORE:
 		walk_store(w, o, row);
 		break;
+	case OUTCOME_STEP_LEARN:
+		walk_learn(w, o);
+		break;
 	case OUTCOME_STEP_OFFER:
 		walk_offer(w, o);
 		break;
@@ -345,6 +368,22 @@ static void test_promise(void **unused)
 	assert_true(paths > 500 && accepted > 10);
 }
 
+static void test_lesson_promise(void **unused)
+{
+	static const enum outcome_event events[] = { OUTCOME_LESSON, OUTCOME_LESSON_FOREIGN,
+		OUTCOME_LESSON_LATER };
+	size_t paths = 0, accepted = 0;
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		struct outcome o = OUTCOME_INIT;
+		struct world w = { .fates = { OUTCOME_FATE_FORWARD, OUTCOME_FATE_FORWARD } };
+
+		follow(w, &paths, &accepted, o, events[i]);
+	}
+	assert_int_equal(paths, 6);
+	assert_int_equal(accepted, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_promise),
+		cmocka_unit_test(test_lesson_promise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
