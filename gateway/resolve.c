@@ -79,8 +79,9 @@ static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, str
 		{ "max-query-restarts:", aliases },
 		{ "outbound-msg-retry:", "1" }, /* of two packets */
 		{ "max-sent-count:", "16" },
-		/* Who is slow needs time, not more packets. */
-		{ "infra-cache-min-rtt:", "2000" },
+		/* Who is slow needs time, not more packets: above all a forwarder, which has work
+		 * of its own. Of a zone's servers one may be dead, and another waits. */
+		{ "infra-cache-min-rtt:", dns->forwarder_count > 0 ? "2000" : "500" },
 		{ "harden-below-nxdomain:", "yes" },
 	};
 

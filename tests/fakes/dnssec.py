@@ -3,6 +3,7 @@
     dns = SignedDns("signed.example", {"signed.example": {"TXT": ["v=spf1 -all"]}})
     path.write_text(dns.anchor)              # for dns { trust_anchor = FILE }
     dns.broken.add("bad.signed.example")     # what is signed there is not what is sent
+    dns.bare.add("bare.signed.example")      # the signature is held back
 
 Names outside the zone are answered unsigned. Negative answers carry no proof.
 """
@@ -33,7 +34,7 @@ def wire_data(record):
 
 class SignedDns(Dns):
     def __init__(self, apex, zone=None):
-        self.apex, self.broken = apex, set()
+        self.apex, self.broken, self.bare = apex, set(), set()
         self.key = ec.generate_private_key(ec.SECP256R1())
         numbers = self.key.public_key().public_numbers()
         self.public = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
@@ -70,7 +71,7 @@ class SignedDns(Dns):
             reply.header.rcode, reply.auth = 0, []
             reply.add_answer(dnslib.RR(name, kind, ttl=TTL, rdata=dnslib.RD(self.dnskey)))
         records = [record for record in reply.rr if record.rtype == kind]
-        if records:
+        if records and name not in self.bare:
             reply.add_answer(self.sign(name, kind, records))
         reply.add_ar(dnslib.EDNS0(flags="do", udp_len=1232))
         return reply.pack()

@@ -201,8 +201,10 @@ def test_dnssec(exposed, folder, sink):
     apex = "signed.example"
     dns = SignedDns(apex, {apex: {}, f"good.{apex}": spf(f"v=spf1 ip4:{CLIENT} -all"),
                            f"bad.{apex}": spf(f"v=spf1 ip4:{CLIENT} -all"),
+                           f"bare.{apex}": spf(f"v=spf1 ip4:{CLIENT} -all"),
                            "unsigned.example": spf(f"v=spf1 ip4:{CLIENT} -all")})
     dns.broken.add(f"bad.{apex}")
+    dns.bare.add(f"bare.{apex}")
     anchor = folder / "anchor"
     anchor.write_text(dns.anchor)
     anchor.chmod(0o644)
@@ -211,6 +213,7 @@ def test_dnssec(exposed, folder, sink):
         'filter "dnsbl" { enabled = false } filter "iprev" { enabled = false }'))
     try:
         for domain, result in ((f"good.{apex}", "pass"), (f"bad.{apex}", "temperror"),
+                               (f"bare.{apex}", "temperror"),
                                ("unsigned.example", "pass")):
             with gateway.smtp(proxy=proxy_v1(CLIENT)) as smtp:
                 smtp.ehlo("client.example")
