@@ -53,7 +53,6 @@
 #define LIMIT_DNS_QUESTIONS       100 /* a message: all filters; sender authentication alone 40 */
 #define LIMIT_AUTH_DNS_QUESTIONS  40
 #define LIMIT_DNS_RECORDS         128 /* of one answer that are kept */
-#define LIMIT_DNS_ANSWER_BYTES    65536
 #define LIMIT_RESOLVER_QUESTIONS  4000 /* being asked at once, for all fronts */
 #define LIMIT_DMARC_RUA           2000 /* octets; what is beyond is not reported to */
 #define LIMIT_DNS_ALIASES         2 /* CNAMEs behind one another: each is a question more */

@@ -176,11 +176,6 @@ void role_kill(struct role_self *self, enum role peer, int64_t index)
 	say(self, CTL_KILL, &ctl_peer_record, &who);
 }
 
-void role_reload(struct role_self *self)
-{
-	say(self, CTL_RELOAD, NULL, NULL);
-}
-
 static int start(struct role_self *self, struct err *err)
 {
 	if (self->def->load != NULL && self->def->load(self, err) != 0)

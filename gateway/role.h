@@ -98,8 +98,6 @@ int role_as_user(struct role_self *self, struct err *err);
 
 /* To the supervisor: kill this inspector (it is past its time); it is replaced. */
 void role_kill(struct role_self *self, enum role peer, int64_t index);
-/* To the supervisor: reload, as SIGHUP does. */
-void role_reload(struct role_self *self);
 
 /* Users and groups by role, for `gatepost setup`; as root they must exist. */
 struct role_user {

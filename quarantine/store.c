@@ -201,12 +201,14 @@ void store_close(struct store **store)
 	*store = NULL;
 }
 
-int store_recover(struct store *s, struct err *err)
+int store_recover(struct store *s, int64_t due, struct err *err)
 {
 	if (exec(s, "UPDATE entry SET pending = 0 WHERE pending", "recover pending entries", err) != STORE_OK)
 		return -1;
 	int count = sqlite3_changes(s->db);
-	return store_jobs_reopen(s, err) == STORE_OK ? count : -1;
+	sqlite3_stmt *st = prepare(s, "UPDATE job SET state = 'open', due = ?1 WHERE state = 'taken'");
+	sqlite3_bind_int64(st, 1, due);
+	return run(s, st, "open jobs again", err) == STORE_OK ? count : -1;
 }
 
 /* Bodies */
@@ -719,9 +721,4 @@ enum store_result store_job_done(struct store *s, int64_t job, const struct str_
 			"UPDATE recipient SET state = 'held', job = NULL"
 			" WHERE job = ?1 AND state = 'releasing'", 0, err);
 	return rc == STORE_OK ? set_job(s, job, "DELETE FROM job WHERE job = ?1", 0, err) : rc;
-}
-
-enum store_result store_jobs_reopen(struct store *s, struct err *err)
-{
-	return exec(s, "UPDATE job SET state = 'open' WHERE state = 'taken'", "open jobs again", err);
 }

@@ -35,8 +35,12 @@ enum store_result { STORE_OK, STORE_NOT_FOUND, STORE_NO_SPACE, STORE_IO_ERROR, S
 /* Creates what is missing unless read_only. NULL with err, also when another keeper writes. */
 struct store *store_open(const char *state_dir, bool read_only, struct err *err);
 void store_close(struct store **store);
-/* Held are all that were pending. Returns how many those were, or -1. */
-int store_recover(struct store *store, struct err *err);
+/*
+ * After a start: held are all that were pending, and jobs that were handed out are open again.
+ * Their fronts may live on and be about to say that they are done, so they are not handed out
+ * before `due`. Returns how many entries were pending, or -1.
+ */
+int store_recover(struct store *store, int64_t due, struct err *err);
 
 enum store_result store_put(struct store *store, const struct quarantine_entry *entry,
 	struct str message, struct err *err);
@@ -100,8 +104,6 @@ int store_job_next(struct store *store, int64_t now, struct arena *arena, struct
  * those of `delivered` have it, whatever the result. Durable with the next flush. */
 enum store_result store_job_done(struct store *store, int64_t job, const struct str_list *delivered,
 	enum store_result result, int64_t retry_at, struct err *err);
-/* All that were handed out and not answered are open again (their front died). */
-enum store_result store_jobs_reopen(struct store *store, struct err *err);
 
 struct store_counts {
 	int64_t held, pending, octets, jobs;

@@ -199,12 +199,18 @@ static void on_job(void *context, const struct ipc_packet *reply)
 	packet = *reply;
 	r->arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	if (record_decode(&delivery_job_record, arena_dup(r->arena, reply->payload), r->arena,
-		    &r->job, &err) != 0 ||
-		packet.fd_count != 1 ||
-		memfd_map(packet.fds[0], LIMIT_MESSAGE_BYTES, &r->content, &err) != 0) {
+		    &r->job, &err) != 0) {
+		/* Not even its number is known: it waits for the next keeper, others do not. */
 		log_event(LOG_LEVEL_ERROR, "release-malformed", "%s", err.text);
 		ipc_close_fds(&packet);
 		drop_job(r);
+		releases_pull(r);
+		return;
+	}
+	if (packet.fd_count != 1 ||
+		memfd_map(packet.fds[0], LIMIT_MESSAGE_BYTES, &r->content, &err) != 0) {
+		ipc_close_fds(&packet);
+		finish(r, KEEP_IO_ERROR, arena_dup(r->arena, str_c(err.text)));
 		return;
 	}
 	r->fd = packet.fds[0];

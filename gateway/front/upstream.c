@@ -307,11 +307,6 @@ const char *upstream_name(const struct loan *loan)
 	return loan->backend ? loan->backend->config->text : "";
 }
 
-bool upstream_is_lmtp(const struct loan *loan)
-{
-	return loan->backend && loan->backend->config->kind != BACKEND_SMTP;
-}
-
 void upstream_return(struct loan **loan_p, bool clean)
 {
 	struct loan *loan = *loan_p;

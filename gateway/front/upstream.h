@@ -49,7 +49,6 @@ struct client *upstream_client(const struct loan *loan);
 bool upstream_was_pooled(const struct loan *loan);
 /* "smtp://10.0.0.5:25", for the log. */
 const char *upstream_name(const struct loan *loan);
-bool upstream_is_lmtp(const struct loan *loan);
 /* Given back, or no longer waited for (then done is not called). clean: between two
  * transactions, fit for the next borrower; else the connection is dropped. */
 void upstream_return(struct loan **loan, bool clean);

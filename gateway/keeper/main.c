@@ -226,12 +226,21 @@ static void on_pull(struct keeper *k, struct peer *peer, const struct ipc_packet
 	loop_timer_set(k->jobs, 0);
 }
 
+/* Its own, or one that it was handed by the keeper before this one. */
+static bool may_finish(const struct keeper *k, const struct peer *peer, int64_t job)
+{
+	for (const struct peer *p = k->peers; p; p = p->next)
+		if (p != peer && peer_has_job(p, job))
+			return false;
+	return true;
+}
+
 static void on_job_done(struct keeper *k, struct peer *peer, const struct ipc_packet *packet)
 {
 	struct delivery_done done;
 	struct err err = { "" };
 	if (record_decode(&delivery_done_record, packet->payload, k->arena, &done, &err) < 0 ||
-		!peer_has_job(peer, done.job))
+		!may_finish(k, peer, done.job))
 		return;
 	peer_remove_job(peer, done.job);
 	enum store_result result = store_job_done(k->store, done.job, &done.delivered,
@@ -352,7 +361,7 @@ static int load(struct role_self *self, struct err *err)
 		return -1;
 	k->store = store_open(dir, false, err);
 	k->collect = k->store ? collect_open(dir, false, err) : NULL;
-	int recovered = k->collect ? store_recover(k->store, err) : -1;
+	int recovered = k->collect ? store_recover(k->store, retry_at(k), err) : -1;
 	if (recovered > 0)
 		log_event(LOG_LEVEL_WARNING, "quarantine-recovered",
 			"%d entries were pending when the last keeper ended; they count as held", recovered);

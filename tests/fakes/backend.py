@@ -8,6 +8,8 @@
     backend.script = {"DOT": TAKE_AND_DROP}              # keeps the message, and says nothing
     backend.messages                                     # [(recipients that have it, octets)]
 
+    backend.gate.clear()                                 # takes content, and is silent until gate.set()
+
 The script may change at any time: it is read at each command.
 """
 
@@ -58,6 +60,7 @@ class Session(socketserver.StreamRequestHandler):
             backend.messages.append((having, octets))
         if TAKE_AND_DROP in replies:
             raise Dropped
+        backend.gate.wait(60)
         for reply in replies[:1] if whole else replies:
             self.say(reply)
 
@@ -99,6 +102,8 @@ class Server(socketserver.ThreadingTCPServer):
 class Backend:
     def __init__(self, lmtp=False, address=("127.0.0.1", 0)):
         self.lmtp, self.script, self.messages, self.connections = lmtp, {}, [], []
+        self.gate = threading.Event()
+        self.gate.set()
         self.server = Server(address, Session)
         self.server.daemon_threads = True
         self.server.backend = self

@@ -22,10 +22,10 @@ RELEASED = {A: "released", B: "released"}
 @pytest.fixture
 def held(make_gateway, closing):
     """held(lmtp=False) → gateway, backend, the id of a message that is held for both."""
-    def make(lmtp=False, **keywords):
+    def make(lmtp=False, retry="1s", **keywords):
         backend = Backend(lmtp)
         closing.add(backend.close)
-        gateway = make_gateway(backend=backend.url, extra=HOLD, limits="release_retry = 1s",
+        gateway = make_gateway(backend=backend.url, extra=HOLD, limits=f"release_retry = {retry}",
                                domain_extra="verify_recipients = false", **keywords)
         gateway.expect("release-failed", "backend-down", "role-died")
         with gateway.smtp() as smtp:
@@ -128,6 +128,27 @@ def test_a_job_outlives_its_processes(held, role):
     backend.script = {}
     gateway.wait_event("released")
     assert backend.owners() == ONCE and becomes(gateway, name, RELEASED)
+
+
+def test_a_delivery_outlives_the_keeper(held):
+    """Another one must not have it delivered again, and learns of its end."""
+    gateway, backend, name = held(retry="1min")
+    backend.gate.clear()
+    release(gateway, name)
+    deadline = time.monotonic() + 30
+    while not backend.messages:
+        assert time.monotonic() < deadline, gateway.tail()
+    os.kill(gateway.pids("keeper")[0], signal.SIGKILL)
+    gateway.wait_event("role-died")
+    done = gateway.run("quarantine", "release", name)
+    while done.returncode != 1 or "before" not in done.stderr:  # until the new one serves
+        assert time.monotonic() < deadline, done
+        done = gateway.run("quarantine", "release", name)
+    backend.gate.set()
+    gateway.wait_event("released")
+    assert becomes(gateway, name, RELEASED)
+    gateway.stop()
+    assert backend.owners() == ONCE
 
 
 def test_a_job_outlives_a_reload_and_a_stop(held):

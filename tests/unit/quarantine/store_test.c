@@ -110,7 +110,7 @@ static void pending_ones_are_dropped_committed_or_recovered(void **state)
 	assert_int_equal(store_count(f->store, &counts, &f->err), STORE_OK);
 	assert_int_equal(counts.pending, 1);
 	reopen(f);
-	assert_int_equal(store_recover(f->store, &f->err), 1);
+	assert_int_equal(store_recover(f->store, 1, &f->err), 1);
 	assert_int_equal(store_get(f->store, STR("P.3"), f->arena, &found, &f->err), STORE_OK);
 	assert_true(str_eq_c(found.state, "held"));
 	assert_int_equal(store_get(f->store, STR("P.1"), f->arena, &found, &f->err), STORE_NOT_FOUND);
@@ -191,7 +191,7 @@ static void what_nobody_touched_can_be_taken_back(void **state)
 	put(f, "D.3", false, STR("three"));
 	put(f, "D.4", false, STR("four"));
 	reopen(f);
-	assert_int_equal(store_recover(f->store, &f->err), 1);
+	assert_int_equal(store_recover(f->store, 1, &f->err), 1);
 	assert_int_equal(store_release(f->store, STR("D.3"), &all, STR("carol"), &f->err), STORE_OK);
 	assert_int_equal(store_label(f->store, STR("D.4"), STR("spam"), &f->err), STORE_OK);
 	for (int i = 1; i <= 4; i++) {
@@ -234,7 +234,7 @@ static void releases_happen_once(void **state)
 	assert_int_equal(store_job_next(f->store, 1, f->arena, &none, &f->err), 0);
 	/* Its front died: handed out again, after a crash too. */
 	reopen(f);
-	assert_int_equal(store_recover(f->store, &f->err), 0);
+	assert_int_equal(store_recover(f->store, 1, &f->err), 0);
 	assert_int_equal(store_job_next(f->store, 1, f->arena, &job, &f->err), 1);
 	/* The mailbox server was down: later. */
 	assert_int_equal(store_job_done(f->store, job.job, &nobody, STORE_IO_ERROR, 100, &f->err), STORE_OK);
