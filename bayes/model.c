@@ -21,7 +21,7 @@
 #define GRAMS_RATE	 0.03
 #define WORDS_RATE	 0.1
 #define EFFORT		 1.0
-#define STEP_MAX	 12.0 /* by which one lesson may move the log-odds of its own message */
+#define STEP_MAX	 15.0 /* by which one lesson may move the log-odds of its own message */
 #define BALANCE_MIN_SEEN 20.0
 /* Counts */
 #define PRIOR_STRENGTH 0.03 /* documents' worth of "undecided" that every token starts with */
@@ -36,7 +36,7 @@
 #define NOISE_LEAST    0.004
 #define NOISE_MOST     0.2
 #define NOISE_RATE     0.01
-#define NOISE_MIN_SEEN 30.0
+#define NOISE_MIN_SEEN 5.0
 #define CONFIDENCE     1.5 /* log-odds to one unit of natural log-odds, as measured */
 #define PROGRESS_RATE  0.005
 
