@@ -1,11 +1,16 @@
 """DKIM against dkimpy (Debian's python3-dkim): signatures that it makes over awkward messages must pass
 here, and changed messages must be judged here as it judges them.
 
+The messages of tables below, and as many of chance, of a seed: GATEPOST_SEED names another one.
+
 As a program it prints `dkim differential: N of M agree`; with pytest each case is a test.
 """
 import base64
 import itertools
+import os
 import pathlib
+import random
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -75,10 +80,75 @@ def cases():
                                  range(0, len(public), 255)]]}}, {"pass"} if expected else {"fail"}
 
 
+SEED = int(os.environ.get("GATEPOST_SEED", "6376"))
+RANDOM_CASES = 120
+
+
+def random_body(rng):
+    """Of what canonicalisation looks at: blanks, line ends, empty lines; at times no last line end."""
+    pieces = [rng.choice([b"a", b"word", b" ", b"  ", b"\t", b" \t ", b"\r\n", b"\r\n", b"\r\n\r\n", b".", b"\xff"])
+              for _ in range(rng.randrange(0, 60))]
+    body = b"".join(pieces) + rng.choice([b"", b"\r\n", b" \r\n", b"\r\n\r\n\r\n"])
+    # dkimpy keeps blanks at the end of a last line that has no end (RFC 6376 3.4.4 does not).
+    return body + b"\r\n" if body.endswith((b" ", b"\t")) else body
+
+
+def random_headers(rng):
+    def value():
+        words = [rng.choice([b"x", b"two words", b"a:b", b"b=c; d", b'"q"']) for _ in range(rng.randrange(1, 6))]
+        return b"".join(w + rng.choice([b" ", b"  ", b"\t", b"\r\n ", b"\r\n\t \t", b" \r\n  "]) for w in words[:-1]) + words[-1]
+
+    def line(name):
+        name = rng.choice([name, name.lower(), name.upper()])
+        return name + b":" + rng.choice([b" ", b"", b"  ", b"\t", b"\r\n "]) + value() + rng.choice([b"", b" ", b"\t"]) + b"\r\n"
+
+    lines = [rng.choice([b"From", b"FROM"]) + b": a@example.com\r\n"]
+    lines += [line(rng.choice([b"To", b"Subject", b"X-Two", b"X-One", b"Cc"])) for _ in range(rng.randrange(0, 8))]
+    rng.shuffle(lines)
+    return b"".join(lines)
+
+
+def random_change(rng, message):
+    """Anywhere one octet more, less, or another; or nothing."""
+    what = rng.randrange(5)
+    if what > 2:
+        return message
+    at = message.index(b"\r\n\r\n") + rng.randrange(4, 8) if rng.random() < 0.5 else message.index(b"\r\n\r\n")
+    new = rng.choice([b" ", b"\t", b"x"])
+    return message[:at] + (new if what < 2 else b"") + message[at + (what > 0):]
+
+
+def random_cases():
+    """Signatures by dkimpy over messages of chance, some changed behind it; what it says of them holds."""
+    import dkim
+
+    rng = random.Random(SEED)
+    made = list(keys())
+    for i in range(RANDOM_CASES):
+        algorithm, private, public = rng.choice(made)
+        canon = rng.choice(CANONS)
+        message = random_headers(rng) + b"\r\n" + random_body(rng)
+        names = [b"from"] + rng.sample([b"to", b"subject", b"x-two", b"x-one", b"cc", b"absent"], rng.randrange(0, 6))
+        signed = dkim.sign(message, b"s", b"example.com", private, canonicalize=canon,
+                           signature_algorithm=algorithm, include_headers=names) + message
+        changed = random_change(rng, signed)
+        # dkimpy takes a bare CR or LF for a line end, which they are not (RFC 5322 2.3).
+        if not re.search(rb"\r(?!\n)|(?<!\r)\n|[ \t]\Z", changed):
+            signed = changed
+        expected = dkim.verify(signed, dnsfunc=lambda *_, **__: public.encode())
+        yield (f"seed {SEED}, {i}", signed, {"s._domainkey.example.com": {"TXT": [[public[k:k + 255] for k in
+               range(0, len(public), 255)]]}}, {"pass"} if expected else {"fail"})
+
+
+def all_cases():
+    yield from cases()
+    yield from random_cases()
+
+
 def pytest_generate_tests(metafunc):
     if "case" in metafunc.fixturenames:
         try:
-            rows = list(cases())
+            rows = list(all_cases())
         except ImportError:
             rows = []
         metafunc.parametrize("case", rows, ids=[r[0] for r in rows])
@@ -103,7 +173,7 @@ def main():
     count = right = 0
     with tempfile.TemporaryDirectory() as tmp:
         try:
-            for name, message, dns, results in cases():
+            for name, message, dns, results in all_cases():
                 good, got = dkim_suite.judge(message, dns, results, tmp)
                 count += 1
                 right += good
