@@ -3,7 +3,7 @@
 #include "core/limits.h"
 
 #define MAX_DKIM   (LIMIT_DKIM_SIGNATURES + 2)
-#define DKIM_BYTES 1500 /* of all signatures' results: what is added is cut at 4000, and DMARC's comes last */
+#define DKIM_BYTES 1500 /* of all signatures' results: a header is cut at 4000, DMARC's is last */
 #define MAX_VALUE  320 /* a path of RFC 5321 and a little */
 #define MAX_REASON 120
 

@@ -93,12 +93,13 @@ static void write_json(const struct doctor *d, struct str domain, struct buf *ou
 		json_text(out, domain, JSON_NO_CAP);
 	else
 		buf_c(out, "null");
-	buf_printf(out, ", \"right\": %s, \"checks\": [", count_of(d, DOCTOR_WRONG) ? "false" : "true");
+	buf_printf(out, ", \"right\": %s, \"checks\": [",
+		count_of(d, DOCTOR_WRONG) ? "false" : "true");
 	for (size_t i = 0; i < d->findings.n; i++) {
 		const struct doctor_finding *f = &d->findings.v[i];
 
-		buf_printf(out, "%s\n  {\"check\": \"%s\", \"state\": \"%s\", \"text\": ", i ? "," : "",
-			f->check, doctor_state_names[f->state]);
+		buf_printf(out, "%s\n  {\"check\": \"%s\", \"state\": \"%s\", \"text\": ",
+			i ? "," : "", f->check, doctor_state_names[f->state]);
 		json_text(out, f->text, JSON_NO_CAP);
 		buf_c(out, ", \"record\": ");
 		if (f->record.n)
@@ -213,10 +214,11 @@ const struct command doctor_command = {
 	.summary = "Looks at this host, or at a domain's DNS, and says what to change.",
 	.arguments = "[DOMAIN]",
 	.max_args = 1,
-	.description = "With DOMAIN, what the world sees of a protected domain: MX, this host's addresses "
-		"and names, SPF, DKIM, DMARC, MTA-STS, TLS-RPT, CAA; with records to copy. Without: "
-		"name resolution, DNS lists, mailbox servers, certificates, virus signatures, clock, "
-		"state folder. The exit code is 1 if something has to be changed.",
+	.description = "With DOMAIN, what the world sees of a protected domain: MX, this host's "
+		"addresses and names, SPF, DKIM, DMARC, MTA-STS, TLS-RPT, CAA; with records to "
+		"copy. Without: name resolution, DNS lists, mailbox servers, certificates, virus "
+		"signatures, clock, state folder. The exit code is 1 if something has to be "
+		"changed.",
 	.options = options,
 	.size = sizeof(struct doctor_values),
 	.run = run,

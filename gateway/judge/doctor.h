@@ -65,8 +65,8 @@ const char *doctor_name(struct doctor *d, struct str name);
 /* This host has the address too. */
 void doctor_add_address(struct doctor *d, const struct ip *ip);
 
-/* In the files of the same names. Those of doctor_host, and doctor_dkim_read(), look at files, before
- * the sandbox. */
+/* In the files of the same names. Those of doctor_host, and doctor_dkim_read(), look at files,
+ * before the sandbox. */
 void doctor_host_check(struct doctor *d);
 void doctor_host_addresses(struct doctor *d);
 void doctor_net_check(struct doctor *d);

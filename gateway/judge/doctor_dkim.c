@@ -80,9 +80,10 @@ static void check_key(struct doctor *d, const struct doctor_key *key)
 			key->signs ? "" : " It signs no more: its file may go.");
 		suggest_key(d, key);
 	} else if (pubkey_select(a, key->algorithm, d->arena, &record, &reason) < 0 ||
-		pubkey_verify(record, key->algorithm, probe, key->signature, d->arena, &reason) < 1) {
-		doctor_say(d, state, "dkim", "What is published at %s does not belong to the key here: %s.",
-			name, reason);
+		pubkey_verify(record, key->algorithm, probe, key->signature, d->arena,
+			&reason) < 1) {
+		doctor_say(d, state, "dkim", "What is published at %s does not belong to the key "
+			"here: %s.", name, reason);
 		suggest_key(d, key);
 	} else {
 		doctor_say(d, DOCTOR_RIGHT, "dkim", "The key %s is published.", name);
@@ -92,8 +93,8 @@ static void check_key(struct doctor *d, const struct doctor_key *key)
 void doctor_dkim_check(struct doctor *d, struct str domain)
 {
 	if (!d->keys.n && !d->keys_are_hidden) {
-		doctor_say(d, DOCTOR_ADVICE, "dkim", "There is no key for %.*s here: what this gateway itself "
-			"sends in its name is not signed.", STR_ARG(domain));
+		doctor_say(d, DOCTOR_ADVICE, "dkim", "There is no key for %.*s here: what this "
+			"gateway itself sends in its name is not signed.", STR_ARG(domain));
 		doctor_record(d, "gatepost dkim keygen %.*s", STR_ARG(domain));
 	}
 	for (size_t i = 0; i < d->keys.n; i++)

@@ -44,7 +44,8 @@ static void suggest_mx(struct doctor *d, const char *domain, unsigned preference
 }
 
 /* One exchange: does it lead here? False also where it leads nowhere, which is said. */
-static bool check_exchange(struct doctor *d, const char *domain, uint16_t preference, struct str name)
+static bool check_exchange(struct doctor *d, const char *domain, uint16_t preference,
+	struct str name)
 {
 	const char *shown = doctor_name(d, name);
 	const struct dns_answer *alias;
@@ -52,17 +53,17 @@ static bool check_exchange(struct doctor *d, const char *domain, uint16_t prefer
 	struct ip ip;
 
 	if (ip_parse(name, &ip) == 0 || !dns_is_hostname(name)) {
-		doctor_say(d, DOCTOR_WRONG, "mx",
-			"\"%s\" in an MX record is no host name; an address cannot stand there.", shown);
+		doctor_say(d, DOCTOR_WRONG, "mx", "\"%s\" in an MX record is no host name; an "
+			"address cannot stand there.", shown);
 		suggest_mx(d, domain, preference);
 		return false;
 	}
 	alias = doctor_ask(d, DNS_CNAME, name);
 	if (alias->data.n) {
-		doctor_say(d, DOCTOR_WRONG, "mx", "%s is an alias (CNAME), to which no MX may point "
-			"(RFC 2181 10.3).", shown);
-		doctor_record(d, "%s. IN MX %u %s.", domain, preference,
-			doctor_name(d, alias->data.v[0]));
+		doctor_say(d, DOCTOR_WRONG, "mx", "%s is an alias (CNAME), to which no MX may "
+			"point (RFC 2181 10.3).", shown);
+		doctor_record(d, "%s. IN MX %u %s.", domain, preference, doctor_name(d,
+			alias->data.v[0]));
 	}
 	if (!each_address(d, name, note_ours, &ours)) {
 		doctor_say(d, DOCTOR_WRONG, "mx", "The MX %s has no address.", shown);
@@ -70,9 +71,9 @@ static bool check_exchange(struct doctor *d, const char *domain, uint16_t prefer
 	}
 	ours |= dns_name_eq(name, str_c(d->hostname));
 	if (!ours)
-		doctor_say(d, DOCTOR_ADVICE, "mx", "The MX %s (preference %u) is not this host: what "
-			"arrives there is not judged here, unless it is another gateway.", shown,
-			preference);
+		doctor_say(d, DOCTOR_ADVICE, "mx", "The MX %s (preference %u) is not this host: "
+			"what arrives there is not judged here, unless it is another gateway.",
+			shown, preference);
 	else
 		doctor_say(d, DOCTOR_RIGHT, "mx", "The MX %s (preference %u) leads here.", shown,
 			preference);
@@ -88,8 +89,8 @@ static void check_mx(struct doctor *d, struct str domain_name)
 	struct str name;
 
 	if (dns_answer_is_error(mx)) {
-		doctor_say(d, DOCTOR_WRONG, "mx", "The MX records of %s cannot be looked up: %s.", domain,
-			dns_rcode_names[mx->rcode]);
+		doctor_say(d, DOCTOR_WRONG, "mx", "The MX records of %s cannot be looked up: %s.",
+			domain, dns_rcode_names[mx->rcode]);
 		return;
 	}
 	if (mx->rcode == DNS_NXDOMAIN || !mx->data.n) {
@@ -102,8 +103,8 @@ static void check_mx(struct doctor *d, struct str domain_name)
 		if (dns_mx(mx, i, &preference, &name) < 0)
 			continue;
 		if (!name.n) {
-			doctor_say(d, DOCTOR_WRONG, "mx", "%s has a null MX (RFC 7505), which says that it "
-				"takes no mail.", domain);
+			doctor_say(d, DOCTOR_WRONG, "mx", "%s has a null MX (RFC 7505), which says "
+				"that it takes no mail.", domain);
 			suggest_mx(d, domain, 10);
 			return;
 		}
@@ -149,14 +150,13 @@ static void check_ptr(struct doctor *d, const struct ip *ip, void *context)
 		doctor_say(d, DOCTOR_WRONG, "ptr", "The name of %s cannot be looked up: %s.", text,
 			dns_rcode_names[ptr->rcode]);
 	} else if (!back.found) {
-		doctor_say(d, DOCTOR_WRONG, "ptr", ptr->data.n ?
-			"%s leads to the name %s, which does not lead back: other servers distrust "
-			"such a host." : "%s has no name: other servers distrust such a host.%s", text,
-			name);
+		doctor_say(d, DOCTOR_WRONG, "ptr", ptr->data.n ? "%s leads to the name %s, which "
+			"does not lead back: other servers distrust such a host." : "%s has no "
+			"name: other servers distrust such a host.%s", text, name);
 		doctor_record(d, "%.*s. IN PTR %s.", STR_ARG(reverse), d->hostname);
 	} else if (!dns_name_eq(str_c(name), str_c(d->hostname))) {
-		doctor_say(d, DOCTOR_ADVICE, "ptr", "%s is called %s, and this gateway %s: better the "
-			"same.", text, name, d->hostname);
+		doctor_say(d, DOCTOR_ADVICE, "ptr", "%s is called %s, and this gateway %s: better "
+			"the same.", text, name, d->hostname);
 		doctor_record(d, "%.*s. IN PTR %s.", STR_ARG(reverse), d->hostname);
 	} else {
 		doctor_say(d, DOCTOR_RIGHT, "ptr", "%s leads to %s and back.", text, name);
@@ -169,8 +169,8 @@ static void check_address(struct doctor *d, const struct ip *ip, void *context)
 
 	ip_format(ip, text);
 	doctor_say(d, ip_is_global(ip) ? DOCTOR_RIGHT : DOCTOR_ADVICE, "address", ip_is_global(ip) ?
-		"%s has the address %s." : "%s has the address %s, which the Internet does not reach.",
-		d->hostname, text);
+		"%s has the address %s." : "%s has the address %s, which the Internet does not "
+		"reach.", d->hostname, text);
 	check_ptr(d, ip, context);
 }
 
@@ -180,8 +180,9 @@ static void check_host(struct doctor *d)
 		return;
 	const struct dns_answer *a = doctor_ask(d, DNS_A, str_c(d->hostname));
 	if (dns_answer_is_error(a)) {
-		doctor_say(d, DOCTOR_WRONG, "address", "The address of %s, the name of this gateway, cannot "
-			"be looked up: %s.", d->hostname, dns_rcode_names[a->rcode]);
+		doctor_say(d, DOCTOR_WRONG, "address", "The address of %s, the name of this "
+			"gateway, cannot be looked up: %s.", d->hostname,
+			dns_rcode_names[a->rcode]);
 		return;
 	}
 	doctor_say(d, DOCTOR_WRONG, "address", "%s, the name of this gateway, has no address.",
@@ -222,9 +223,9 @@ static void say_caa(struct doctor *d, const char *name, const struct dns_answer 
 			"certificate for %s.", name);
 		doctor_record(d, "%s. IN CAA 0 issue \"letsencrypt.org\"", name);
 	} else {
-		doctor_say(d, DOCTOR_RIGHT, "caa", any ? "Certificates for %s may be issued by %.*s only." :
-			"CAA records do not limit who may issue certificates for %s.%.*s", name,
-			STR_ARG(issuers));
+		doctor_say(d, DOCTOR_RIGHT, "caa", any ? "Certificates for %s may be issued by "
+			"%.*s only." : "CAA records do not limit who may issue certificates for "
+			"%s.%.*s", name, STR_ARG(issuers));
 	}
 }
 
@@ -238,9 +239,9 @@ static void check_caa(struct doctor *d, struct str name)
 		const struct dns_answer *caa = doctor_ask(d, DNS_CAA, rest);
 
 		if (dns_answer_is_error(caa)) {
-			doctor_say(d, DOCTOR_WRONG, "caa", "The CAA records of %s cannot be looked up (%s): "
-				"no authority issues a certificate then.", doctor_name(d, rest),
-				dns_rcode_names[caa->rcode]);
+			doctor_say(d, DOCTOR_WRONG, "caa", "The CAA records of %s cannot be looked "
+				"up (%s): no authority issues a certificate then.", doctor_name(d,
+				rest), dns_rcode_names[caa->rcode]);
 			return;
 		}
 		if (caa->data.n) {
@@ -248,7 +249,8 @@ static void check_caa(struct doctor *d, struct str name)
 			return;
 		}
 	}
-	doctor_say(d, DOCTOR_RIGHT, "caa", "No CAA record limits who may issue certificates for %s.", shown);
+	doctor_say(d, DOCTOR_RIGHT, "caa", "No CAA record limits who may issue certificates for "
+		"%s.", shown);
 }
 
 static void note_address(struct doctor *d, const struct ip *ip, void *context)
@@ -261,9 +263,10 @@ void doctor_domain_check(struct doctor *d, struct str domain)
 {
 	each_address(d, str_c(d->hostname), note_address, NULL);
 	if (!config_find_domain(d->config, domain)) {
-		doctor_say(d, DOCTOR_WRONG, "domain", "The configuration has no section for %.*s: its mail "
-			"would be refused.", STR_ARG(domain));
-		doctor_record(d, "domain \"%.*s\" { backend = \"smtp://HOST:25\" }", STR_ARG(domain));
+		doctor_say(d, DOCTOR_WRONG, "domain", "The configuration has no section for %.*s: "
+			"its mail would be refused.", STR_ARG(domain));
+		doctor_record(d, "domain \"%.*s\" { backend = \"smtp://HOST:25\" }",
+			STR_ARG(domain));
 	}
 	check_mx(d, domain);
 	check_host(d);

@@ -58,7 +58,8 @@ static X509 *read_certificate(struct doctor *d, const char *path)
 	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
 
 	if (!f)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s cannot be read: %s.", path, strerror(errno));
+		doctor_say(d, DOCTOR_WRONG, "certificate", "%s cannot be read: %s.", path,
+			strerror(errno));
 	else if (!x)
 		doctor_say(d, DOCTOR_WRONG, "certificate", "%s holds no certificate in PEM.", path);
 	if (f)
@@ -74,15 +75,17 @@ static bool check_key(struct doctor *d, const char *path, X509 *x)
 	struct stat st;
 
 	if (!f)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s cannot be read: %s.", path, strerror(errno));
+		doctor_say(d, DOCTOR_WRONG, "certificate", "%s cannot be read: %s.", path,
+			strerror(errno));
 	else if (!key)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s holds no private key that can be read without "
-			"a password.", path);
+		doctor_say(d, DOCTOR_WRONG, "certificate", "%s holds no private key that can be "
+			"read without a password.", path);
 	else if (!right)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "The key %s does not belong to its certificate.",
-			path);
+		doctor_say(d, DOCTOR_WRONG, "certificate", "The key %s does not belong to its "
+			"certificate.", path);
 	if (f && fstat(fileno(f), &st) == 0 && st.st_mode & S_IROTH) {
-		doctor_say(d, DOCTOR_WRONG, "certificate", "Everybody on this host can read the key %s.", path);
+		doctor_say(d, DOCTOR_WRONG, "certificate", "Everybody on this host can read the "
+			"key %s.", path);
 		doctor_record(d, "chmod o= %s", path);
 	}
 	if (f)
@@ -100,9 +103,11 @@ static void check_dates(struct doctor *d, const char *path, const X509 *x)
 	else if (days < 0 || seconds < 0)
 		doctor_say(d, DOCTOR_WRONG, "certificate", "%s expired %d days ago.", path, -days);
 	else if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s is not valid yet: is the clock right?", path);
+		doctor_say(d, DOCTOR_WRONG, "certificate", "%s is not valid yet: is the clock "
+			"right?", path);
 	else if (days < RENEW_DAYS)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s expires in %d days: renew it.", path, days);
+		doctor_say(d, DOCTOR_WRONG, "certificate", "%s expires in %d days: renew it.", path,
+			days);
 	else
 		doctor_say(d, DOCTOR_RIGHT, "certificate", "%s is good for %d days.", path, days);
 }
@@ -114,11 +119,11 @@ static void check_pair(struct doctor *d, const struct config_listener *l)
 	if (!x)
 		return;
 	if (X509_check_host(x, d->hostname, 0, 0, NULL) != 1)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s is not for %s, the name of this gateway.",
-			l->tls_certificate, d->hostname);
+		doctor_say(d, DOCTOR_WRONG, "certificate", "%s is not for %s, the name of this "
+			"gateway.", l->tls_certificate, d->hostname);
 	if (X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0)
-		doctor_say(d, DOCTOR_ADVICE, "certificate", "%s is self-signed: senders that verify "
-			"(MTA-STS) refuse it.", l->tls_certificate);
+		doctor_say(d, DOCTOR_ADVICE, "certificate", "%s is self-signed: senders that "
+			"verify (MTA-STS) refuse it.", l->tls_certificate);
 	if (check_key(d, l->tls_key, x))
 		check_dates(d, l->tls_certificate, x);
 	X509_free(x);
@@ -131,15 +136,16 @@ static void check_certificates(struct doctor *d)
 		bool again = false;
 
 		for (size_t j = 0; j < i; j++)
-			again |= strcmp(l->tls_certificate, d->config->listeners[j].tls_certificate) == 0;
+			again |= strcmp(l->tls_certificate,
+				d->config->listeners[j].tls_certificate) == 0;
 		if (again || l->tls == CONFIG_TLS_OFF)
 			continue;
 		if (l->tls_certificate[0])
 			check_pair(d, l);
 		else
-			doctor_say(d, DOCTOR_ADVICE, "certificate", "The listener %s has no tls_certificate: "
-				"senders are offered a self-signed one, which those that verify (MTA-STS) "
-				"refuse.", l->title);
+			doctor_say(d, DOCTOR_ADVICE, "certificate", "The listener %s has no "
+				"tls_certificate: senders are offered a self-signed one, which "
+				"those that verify (MTA-STS) refuse.", l->title);
 	}
 }
 
@@ -153,8 +159,9 @@ static void check_state(struct doctor *d)
 	int fd = mkostemp(path, O_CLOEXEC);
 
 	if (fd < 0) {
-		doctor_say(d, DOCTOR_WRONG, "state", "The state folder %s cannot be written%s: %s.", folder,
-			geteuid() == 0 ? "" : " (ask as root, or as the gateway's user)", strerror(errno));
+		doctor_say(d, DOCTOR_WRONG, "state", "The state folder %s cannot be written%s: %s.",
+			folder, geteuid() == 0 ? "" : " (ask as root, or as the gateway's user)",
+			strerror(errno));
 		if (errno == ENOENT)
 			doctor_record(d, "gatepost setup");
 	} else {
@@ -194,7 +201,9 @@ static time_t newest(const char *path, bool (*counts)(const char *name))
 
 static bool is_signatures(const char *name)
 {
-	static const char *const ends[] = { ".cvd", ".cld", ".cud", ".ndb", ".hdb", ".hsb", ".ldb" };
+	static const char *const ends[] = {
+		".cvd", ".cld", ".cud", ".ndb", ".hdb", ".hsb", ".ldb",
+	};
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (str_ends(str_c(name), ends[i]))
@@ -209,7 +218,8 @@ static time_t check_signatures(struct doctor *d)
 	time_t last = 0, now = time(NULL);
 
 	if (!conf) {
-		doctor_say(d, DOCTOR_ADVICE, "antivirus", "The filter clamav is off: nothing is scanned.");
+		doctor_say(d, DOCTOR_ADVICE, "antivirus", "The filter clamav is off: nothing is "
+			"scanned.");
 		return 0;
 	}
 	for (size_t i = 0; i < conf->database.n; i++) {
@@ -218,16 +228,17 @@ static time_t check_signatures(struct doctor *d)
 		last = t > last ? t : last;
 	}
 	if (!last) {
-		doctor_say(d, DOCTOR_WRONG, "antivirus", "There are no virus signatures in %s: install and "
-			"start freshclam.", conf->database.n ? conf->database.v[0] : "any folder");
+		doctor_say(d, DOCTOR_WRONG, "antivirus", "There are no virus signatures in %s: "
+			"install and start freshclam.", conf->database.n ? conf->database.v[0] :
+			"any folder");
 		doctor_record(d, "apt-get install clamav-freshclam");
 	} else if (last < now - SIGNATURE_DAYS * DAY) {
-		doctor_say(d, DOCTOR_WRONG, "antivirus", "The newest virus signatures are %lld days old: does "
-			"freshclam run?", (long long)(now - last) / DAY);
+		doctor_say(d, DOCTOR_WRONG, "antivirus", "The newest virus signatures are %lld "
+			"days old: does freshclam run?", (long long)(now - last) / DAY);
 		doctor_record(d, "systemctl status clamav-freshclam");
 	} else {
-		doctor_say(d, DOCTOR_RIGHT, "antivirus", "The newest virus signatures are %lld hours old.",
-			(long long)(now - last) / 3600);
+		doctor_say(d, DOCTOR_RIGHT, "antivirus", "The newest virus signatures are %lld "
+			"hours old.", (long long)(now - last) / 3600);
 	}
 	return last;
 }
@@ -249,14 +260,14 @@ static void check_clock(struct doctor *d, time_t signatures)
 	last = signatures > last ? signatures : last;
 	last = state > last ? state : last;
 	if (last > now + FUTURE_SECONDS)
-		doctor_say(d, DOCTOR_WRONG, "clock", "The clock is at least %lld minutes slow: files of the "
-			"gateway are newer than that.", (long long)(last - now) / 60);
+		doctor_say(d, DOCTOR_WRONG, "clock", "The clock is at least %lld minutes slow: "
+			"files of the gateway are newer than that.", (long long)(last - now) / 60);
 	else if (adjtimex(&kernel) == TIME_ERROR)
-		doctor_say(d, DOCTOR_ADVICE, "clock", "No file is from the future, but nothing keeps the clock "
-			"right: run chrony or systemd-timesyncd.");
+		doctor_say(d, DOCTOR_ADVICE, "clock", "No file is from the future, but nothing "
+			"keeps the clock right: run chrony or systemd-timesyncd.");
 	else
-		doctor_say(d, DOCTOR_RIGHT, "clock", "No file is from the future, and the clock is kept right "
-			"by a time server.");
+		doctor_say(d, DOCTOR_RIGHT, "clock", "No file is from the future, and the clock is "
+			"kept right by a time server.");
 }
 
 void doctor_host_check(struct doctor *d)

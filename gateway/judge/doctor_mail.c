@@ -114,7 +114,8 @@ static void check_spf_end(struct doctor *d, const char *domain, const struct spf
 	char all = last_word(record);
 
 	if (all == '-' || all == '~') {
-		doctor_say(d, DOCTOR_RIGHT, "spf", "%s has an SPF record that ends in %call.", domain, all);
+		doctor_say(d, DOCTOR_RIGHT, "spf", "%s has an SPF record that ends in %call.",
+			domain, all);
 		return;
 	}
 	if (!all && record->redirect.n) {
@@ -122,9 +123,9 @@ static void check_spf_end(struct doctor *d, const char *domain, const struct spf
 			doctor_name(d, record->redirect));
 		return;
 	}
-	doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s ends in %s: whoever forges its mail is "
-		"not told from its servers.", domain,
-		all == '+' ? "+all" : all == '?' ? "?all" : "no \"all\"");
+	doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s ends in %s: whoever forges its "
+		"mail is not told from its servers.", domain, all == '+' ? "+all" : all == '?' ?
+		"?all" : "no \"all\"");
 	if (!all)
 		doctor_record(d, "%s. IN TXT \"%s -all\"", domain, doctor_name(d, txt));
 }
@@ -139,29 +140,29 @@ static void check_spf(struct doctor *d, struct str domain_name)
 	int n = find_txt(d, "spf", domain_name, spf_record_is, &txt);
 
 	if (n == 0) {
-		doctor_say(d, DOCTOR_WRONG, "spf", "%s has no SPF record: everybody may send in its name.",
-			domain);
+		doctor_say(d, DOCTOR_WRONG, "spf", "%s has no SPF record: everybody may send in "
+			"its name.", domain);
 		doctor_record(d, "%s. IN TXT \"v=spf1 mx -all\"", domain);
 	}
 	if (no_single(d, "spf", n, domain_name, "SPF") < 0)
 		return;
 	if (spf_record_parse(txt, d->arena, &record, &err) < 0) {
-		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s is broken, and so holds for "
-			"nobody: %s.", domain, err.text);
+		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s is broken, and so holds "
+			"for nobody: %s.", domain, err.text);
 		return;
 	}
 	check_spf_end(d, domain, &record, txt);
 	count_terms(d, &record, 0, &cost);
 	if (cost.lookups > LIMIT_SPF_TERMS)
-		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s takes more than %d look-ups, its "
-			"includes' own counted: receivers stop there with an error (RFC 7208 4.6.4).",
-			domain, LIMIT_SPF_TERMS);
+		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s takes more than %d "
+			"look-ups, its includes' own counted: receivers stop there with an error "
+			"(RFC 7208 4.6.4).", domain, LIMIT_SPF_TERMS);
 	if (cost.trouble)
-		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s includes %s, which has no valid one: "
-			"that is an error for all.", domain, cost.trouble);
+		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s includes %s, which has no "
+			"valid one: that is an error for all.", domain, cost.trouble);
 	if (cost.has_ptr)
-		doctor_say(d, DOCTOR_ADVICE, "spf", "The SPF record of %s uses \"ptr\", which is slow and "
-			"unreliable (RFC 7208 5.5).", domain);
+		doctor_say(d, DOCTOR_ADVICE, "spf", "The SPF record of %s uses \"ptr\", which is "
+			"slow and unreliable (RFC 7208 5.5).", domain);
 }
 
 /* ---- DMARC (RFC 9989) ---- */
@@ -188,15 +189,16 @@ static void check_rua(struct doctor *d, struct str domain, struct str rua)
 	struct str uri, to, txt;
 
 	for (int i = 0; i < RUA_MAX && str_cut(&rua, ',', &uri); i++) {
-		if (!report_domain(uri, &to) || dns_name_under(to, domain) || dns_name_under(domain, to))
+		if (!report_domain(uri, &to) || dns_name_under(to, domain) ||
+			dns_name_under(domain, to))
 			continue;
-		struct str name = arena_printf(d->arena, "%.*s._report._dmarc.%.*s", STR_ARG(domain),
-			STR_ARG(to));
+		struct str name = arena_printf(d->arena, "%.*s._report._dmarc.%.*s",
+			STR_ARG(domain), STR_ARG(to));
 
 		if (find_txt(d, "dmarc", name, is_dmarc, &txt) != 0)
 			continue;
-		doctor_say(d, DOCTOR_WRONG, "dmarc", "Reports go to %s, which does not agree to that: "
-			"there must be a record.", doctor_name(d, to));
+		doctor_say(d, DOCTOR_WRONG, "dmarc", "Reports go to %s, which does not agree to "
+			"that: there must be a record.", doctor_name(d, to));
 		doctor_record(d, "%s. IN TXT \"v=DMARC1\"", doctor_name(d, name));
 	}
 }
@@ -209,25 +211,26 @@ static void say_dmarc(struct doctor *d, struct str domain_name, struct str where
 
 	dmarc_record_parse(txt, &r);
 	if (!dmarc_record_applies(&r)) {
-		doctor_say(d, DOCTOR_WRONG, "dmarc", "The DMARC record of %s has no valid policy.", at);
-		doctor_record(d, "_dmarc.%s. IN TXT \"v=DMARC1; p=quarantine; rua=mailto:postmaster@%s\"",
-			domain, domain);
+		doctor_say(d, DOCTOR_WRONG, "dmarc", "The DMARC record of %s has no valid policy.",
+			at);
+		doctor_record(d, "_dmarc.%s. IN TXT \"v=DMARC1; p=quarantine; "
+			"rua=mailto:postmaster@%s\"", domain, domain);
 		return;
 	}
 	policy = !dns_name_eq(domain_name, where) && r.sp != DMARC_ABSENT ? r.sp : r.p;
 	if (policy == DMARC_NONE || policy == DMARC_ABSENT || r.testing) {
-		doctor_say(d, DOCTOR_ADVICE, "dmarc", "The DMARC policy for %s (at %s) asks for nothing: "
-			"once reports show that its own mail passes, ask for p=quarantine or p=reject.",
-			domain, at);
-		doctor_record(d, "_dmarc.%s. IN TXT \"v=DMARC1; p=quarantine; rua=mailto:postmaster@%s\"",
-			domain, domain);
+		doctor_say(d, DOCTOR_ADVICE, "dmarc", "The DMARC policy for %s (at %s) asks for "
+			"nothing: once reports show that its own mail passes, ask for p=quarantine "
+			"or p=reject.", domain, at);
+		doctor_record(d, "_dmarc.%s. IN TXT \"v=DMARC1; p=quarantine; "
+			"rua=mailto:postmaster@%s\"", domain, domain);
 	} else {
-		doctor_say(d, DOCTOR_RIGHT, "dmarc", "The DMARC policy for %s (at %s) is %s.", domain, at,
-			dmarc_policy_names[policy]);
+		doctor_say(d, DOCTOR_RIGHT, "dmarc", "The DMARC policy for %s (at %s) is %s.",
+			domain, at, dmarc_policy_names[policy]);
 	}
 	if (!r.has_report_uri)
-		doctor_say(d, DOCTOR_ADVICE, "dmarc", "The DMARC record of %s has no rua: nobody learns of "
-			"mail that fails.", at);
+		doctor_say(d, DOCTOR_ADVICE, "dmarc", "The DMARC record of %s has no rua: nobody "
+			"learns of mail that fails.", at);
 	else
 		check_rua(d, where, r.rua);
 }
@@ -289,23 +292,25 @@ static void check_mta_sts(struct doctor *d, struct str domain_name)
 	int n = find_txt(d, "mta-sts", name, is_sts, &txt);
 
 	if (n == 0) {
-		doctor_say(d, DOCTOR_ADVICE, "mta-sts", "%s has no MTA-STS: senders accept that somebody "
-			"between takes TLS away. Publish https://mta-sts.%s/.well-known/mta-sts.txt with "
-			"\"version: STSv1\", \"mode: enforce\", \"mx: %s\", \"max_age: 604800\", and:",
-			domain, domain, d->hostname);
+		doctor_say(d, DOCTOR_ADVICE, "mta-sts", "%s has no MTA-STS: senders accept that "
+			"somebody between takes TLS away. Publish "
+			"https://mta-sts.%s/.well-known/mta-sts.txt with \"version: STSv1\", "
+			"\"mode: enforce\", \"mx: %s\", \"max_age: 604800\", and:", domain, domain,
+			d->hostname);
 		doctor_record(d, "_mta-sts.%s. IN TXT \"v=STSv1; id=1\"", domain);
 	}
 	if (no_single(d, "mta-sts", n, name, "MTA-STS") < 0)
 		return;
 	if (!has_tag(txt, "id=")) {
-		doctor_say(d, DOCTOR_WRONG, "mta-sts", "The MTA-STS record of %s has no id.", domain);
+		doctor_say(d, DOCTOR_WRONG, "mta-sts", "The MTA-STS record of %s has no id.",
+			domain);
 		doctor_record(d, "_mta-sts.%s. IN TXT \"v=STSv1; id=1\"", domain);
 	} else if (!doctor_ask(d, DNS_A, host)->data.n && !doctor_ask(d, DNS_AAAA, host)->data.n) {
-		doctor_say(d, DOCTOR_WRONG, "mta-sts", "mta-sts.%s, where senders fetch the policy that the "
-			"record announces, has no address.", domain);
+		doctor_say(d, DOCTOR_WRONG, "mta-sts", "mta-sts.%s, where senders fetch the policy "
+			"that the record announces, has no address.", domain);
 	} else {
-		doctor_say(d, DOCTOR_RIGHT, "mta-sts", "%s announces MTA-STS (the policy itself is not "
-			"fetched here; it must name %s).", domain, d->hostname);
+		doctor_say(d, DOCTOR_RIGHT, "mta-sts", "%s announces MTA-STS (the policy itself is "
+			"not fetched here; it must name %s).", domain, d->hostname);
 	}
 }
 
@@ -316,18 +321,18 @@ static void check_tls_report(struct doctor *d, struct str domain_name)
 	int n = find_txt(d, "tls-rpt", name, is_tls_report, &txt);
 
 	if (n == 0)
-		doctor_say(d, DOCTOR_ADVICE, "tls-rpt", "%s has no TLS-RPT: nobody tells when TLS towards "
-			"it fails.", domain);
+		doctor_say(d, DOCTOR_ADVICE, "tls-rpt", "%s has no TLS-RPT: nobody tells when TLS "
+			"towards it fails.", domain);
 	else if (no_single(d, "tls-rpt", n, name, "TLS-RPT") < 0)
 		return;
 	else if (!has_tag(txt, "rua=mailto:") && !has_tag(txt, "rua=https:"))
-		doctor_say(d, DOCTOR_WRONG, "tls-rpt", "The TLS-RPT record of %s names nowhere to report "
-			"to.", domain);
+		doctor_say(d, DOCTOR_WRONG, "tls-rpt", "The TLS-RPT record of %s names nowhere to "
+			"report to.", domain);
 	else
 		doctor_say(d, DOCTOR_RIGHT, "tls-rpt", "%s gets TLS reports.", domain);
 	if (d->findings.v[d->findings.n - 1].state != DOCTOR_RIGHT)
-		doctor_record(d, "_smtp._tls.%s. IN TXT \"v=TLSRPTv1; rua=mailto:postmaster@%s\"", domain,
-			domain);
+		doctor_record(d, "_smtp._tls.%s. IN TXT \"v=TLSRPTv1; rua=mailto:postmaster@%s\"",
+			domain, domain);
 }
 
 void doctor_mail_check(struct doctor *d, struct str domain)

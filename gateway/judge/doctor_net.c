@@ -12,13 +12,14 @@ static bool check_resolver(struct doctor *d)
 {
 	const struct dns_answer *root = doctor_ask(d, DNS_NS, STR(""));
 	const struct config_domain *first = d->config->domain_count ? d->config->domains : NULL;
-	const char *how = d->config->dns.forwarder_count ? "by dns { forward }" : "by own recursion";
+	const char *how =
+		d->config->dns.forwarder_count ? "by dns { forward }" : "by own recursion";
 
 	if (!dns_answer_is_error(root) && root->data.n) {
 		doctor_say(d, DOCTOR_RIGHT, "resolver", "Names are resolved (%s).", how);
 	} else if (first && !dns_answer_is_error(doctor_ask(d, DNS_MX, str_c(first->name)))) {
-		doctor_say(d, DOCTOR_RIGHT, "resolver", "%s is resolved (%s), though the root is not.",
-			first->name, how);
+		doctor_say(d, DOCTOR_RIGHT, "resolver", "%s is resolved (%s), though the root is "
+			"not.", first->name, how);
 	} else {
 		doctor_say(d, DOCTOR_WRONG, "resolver", "No name is resolved (%s): %s", how,
 			d->config->dns.forwarder_count ? "are the forwarders right?" :
@@ -27,13 +28,14 @@ static bool check_resolver(struct doctor *d)
 		return false;
 	}
 	if (!d->config->dns.dnssec)
-		doctor_say(d, DOCTOR_ADVICE, "dnssec", "DNSSEC is not validated here (dns { dnssec }): the "
-			"forwarders have to.");
+		doctor_say(d, DOCTOR_ADVICE, "dnssec", "DNSSEC is not validated here (dns { dnssec "
+			"}): the forwarders have to.");
 	else if (root->secure)
-		doctor_say(d, DOCTOR_RIGHT, "dnssec", "DNSSEC is validated, so the clock is right too.");
+		doctor_say(d, DOCTOR_RIGHT, "dnssec", "DNSSEC is validated, so the clock is right "
+			"too.");
 	else
-		doctor_say(d, DOCTOR_WRONG, "dnssec", "The root is not validated by DNSSEC: the forwarders "
-			"hold the signatures back, or the clock is wrong.");
+		doctor_say(d, DOCTOR_WRONG, "dnssec", "The root is not validated by DNSSEC: the "
+			"forwarders hold the signatures back, or the clock is wrong.");
 	return true;
 }
 
@@ -70,17 +72,17 @@ static void check_zone(struct doctor *d, const struct dnsbl_zone *z)
 	if (yes == LISTED_UNKNOWN || no == LISTED_UNKNOWN)
 		doctor_say(d, DOCTOR_WRONG, "dnsbl", "%s does not answer.", z->name);
 	else if (yes == LISTED_REFUSED || no == LISTED_REFUSED)
-		doctor_say(d, DOCTOR_WRONG, "dnsbl", "%s refuses to answer this resolver: recurse without a "
-			"forwarder, or leave the list out.", z->name);
+		doctor_say(d, DOCTOR_WRONG, "dnsbl", "%s refuses to answer this resolver: recurse "
+			"without a forwarder, or leave the list out.", z->name);
 	else if (yes == LISTED_BROKEN || no != LISTED_NO)
-		doctor_say(d, DOCTOR_WRONG, "dnsbl", "%s lists everything: it is gone, or the resolver makes "
-			"answers up.", z->name);
+		doctor_say(d, DOCTOR_WRONG, "dnsbl", "%s lists everything: it is gone, or the "
+			"resolver makes answers up.", z->name);
 	else if (yes == LISTED_YES)
 		doctor_say(d, DOCTOR_RIGHT, "dnsbl", "%s answers as a list does.", z->name);
 	else
 		/* Lists of domains have test points of their own more often than that one. */
-		doctor_say(d, client ? DOCTOR_WRONG : DOCTOR_ADVICE, "dnsbl", "%s does not list %s, which "
-			"every list must (RFC 5782 5): is it alive?", z->name, point);
+		doctor_say(d, client ? DOCTOR_WRONG : DOCTOR_ADVICE, "dnsbl", "%s does not list "
+			"%s, which every list must (RFC 5782 5): is it alive?", z->name, point);
 	/* No answer may be a matter of minutes. */
 	if (d->findings.v[d->findings.n - 1].state == DOCTOR_WRONG && yes != LISTED_UNKNOWN &&
 		no != LISTED_UNKNOWN)
@@ -161,7 +163,8 @@ static void visit(struct doctor *d, const struct config_backend *b, const struct
 		loop_run(d->loop);
 	client_free(&v.client);
 	if (v.ready)
-		doctor_say(d, DOCTOR_RIGHT, "backend", "%s greets%s.", b->text, v.tls ? ", with TLS" : "");
+		doctor_say(d, DOCTOR_RIGHT, "backend", "%s greets%s.", b->text, v.tls ? ", with TLS"
+			: "");
 	else
 		doctor_say(d, DOCTOR_WRONG, "backend", "%s takes no mail: %.*s.", b->text,
 			STR_ARG(buf_str(&v.why)));
@@ -182,11 +185,13 @@ static void check_backend(struct doctor *d, const struct config_domain *domain,
 		.name = b->ip.family == IP_NONE && b->host[0] ? b->host : NULL,
 		.tls = tls[domain->backend_tls],
 		.tls_context = d->tls,
-		.timeouts = { .connect = CONNECT_MS, .greeting = CONNECT_MS, .command = CONNECT_MS },
+		.timeouts = { .connect = CONNECT_MS, .greeting = CONNECT_MS,
+			.command = CONNECT_MS },
 	};
 
 	if (find_backend(d, b, &o) < 0)
-		doctor_say(d, DOCTOR_WRONG, "backend", "%s: the name %s has no address.", b->text, b->host);
+		doctor_say(d, DOCTOR_WRONG, "backend", "%s: the name %s has no address.", b->text,
+			b->host);
 	else
 		visit(d, b, &o);
 }

@@ -1,6 +1,6 @@
 /*
- * What sender authentication costs: SPF, DKIM (RSA-2048, a message of 30 kB) and DMARC, with all DNS
- * answers there already. Prints one line; figures are CPU time of one thread.
+ * What sender authentication costs: SPF, DKIM (RSA-2048, a message of 30 kB) and DMARC, with all
+ * DNS answers there already. Prints one line; figures are CPU time of one thread.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static struct str make_message(struct arena *arena, struct buf *record)
 	buf_c(&text, headers);
 	buf_c(&text, "\r\n");
 	for (int line = 0; text.n < BODY_BYTES; line++)
-		buf_printf(&text, "%d: the quick brown fox jumps over the lazy dog, again and again.\r\n",
+		buf_printf(&text, "%d: the quick brown fox jumps over the lazy dog, once more.\r\n",
 			line);
 	if (signkey_generate(false, &key, &err) < 0)
 		die(err.text);
@@ -75,8 +75,8 @@ static struct engine *start_engine(struct arena *arena, const char *keep)
 		if (!strstr(keep, filters[i]->name))
 			buf_printf(&text, "filter \"%s\" { enabled = false }\n", filters[i]->name);
 	struct conf *conf = conf_parse(arena_dup(arena, buf_str(&text)), "bench", arena);
-	struct env env = { .state_dir = "", .hostname = "mx.example.net", .arena = arena, .conf = conf,
-		.offline = true };
+	struct env env = { .state_dir = "", .hostname = "mx.example.net", .arena = arena,
+		.conf = conf, .offline = true };
 	struct engine *engine = engine_start(conf, &env, &err);
 	buf_free(&text);
 	if (!engine || conf_errors(conf)->n)
@@ -144,14 +144,16 @@ int main(void)
 		"\"rcpt_to\": [\"alice@example.net\"], \"dns\": {\"example.org\": {\"TXT\": "
 		"[\"v=spf1 include:spf.example.org -all\"]}, \"spf.example.org\": {\"TXT\": "
 		"[\"v=spf1 ip4:192.0.2.0/24 -all\"]}, \"_dmarc.example.org\": {\"TXT\": "
-		"[\"v=DMARC1; p=reject\"]}, \"s._domainkey.example.org\": {\"TXT\": [[\"%.*s\"]]}}}",
+		"[\"v=DMARC1; p=reject\"]}, \"s._domainkey.example.org\": "
+		"{\"TXT\": [[\"%.*s\"]]}}}",
 		STR_ARG(buf_str(&record)));
 	if (facts_from_json(buf_str(&json), arena, &facts, &zone, &err) < 0)
 		die(err.text);
 	double all = measure("spf dkim dmarc", message, zone, &facts, true);
 	double none = measure("", message, zone, &facts, false);
 	printf("authentication: SPF + DKIM (RSA-2048, %zu kB) + DMARC %.0f us CPU a message "
-		"(goal 350), and %.0f us to read and judge it\n", message.n / 1000, all - none, none);
+		"(goal 350), and %.0f us to read and judge it\n", message.n / 1000, all - none,
+		none);
 	buf_free(&record);
 	buf_free(&json);
 	arena_free(&arena);

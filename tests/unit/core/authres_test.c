@@ -106,12 +106,13 @@ static void test_write(void **state)
 }
 
 /*
- * Results are capped: a message may carry any number of signatures, each as long as can be. What was
- * found of DMARC still stands behind them, and a signature that passes before those that do not.
+ * Results are capped: a message may carry any number of signatures, each as long as can be. What
+ * was found of DMARC still stands behind them, and a signature that passes before those that do not.
  */
 static void test_cap(void **state)
 {
-	static char quotes[1000], label[] = "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff.";
+	static char quotes[1000], label[] =
+		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff.";
 	struct auth_dkim many[100];
 	struct auth_dkim_list list = { many, 100 };
 	struct auth auth = full;
@@ -134,7 +135,8 @@ static void test_cap(void **state)
 	assert_true(b.n <= 4000);
 	assert_true(str_find(buf_str(&b), STR("; dkim=pass header.d=example.org")) < b.n);
 	assert_true(str_find(buf_str(&b), STR("; dmarc=fail")) < b.n);
-	assert_true(str_find(buf_str(&b), STR("; dkim=pass")) < str_find(buf_str(&b), STR("; dkim=fail")));
+	assert_true(str_find(buf_str(&b), STR("; dkim=pass")) <
+		str_find(buf_str(&b), STR("; dkim=fail")));
 	auth.dmarc->author_domain = STR("example.org");
 	buf_free(&name);
 	buf_free(&b);
@@ -231,8 +233,9 @@ static uint32_t random_below(uint32_t n)
 /* What a sender would write to be misread. */
 static struct str hostile(struct arena *arena)
 {
-	static const char *const pieces[] = { "a", "example.org", "\"", "\\", ";", "(", ")", "=", "@", " ",
-		"\r\n", "\t", "\x80", "\xc3\xbc", "dmarc=pass", "mx.example.net", "<", ">", "[", "/", ",",
+	static const char *const pieces[] = { "a", "example.org", "\"", "\\", ";", "(", ")", "=",
+		"@", " ", "\r\n", "\t", "\x80", "\xc3\xbc", "dmarc=pass", "mx.example.net", "<", ">",
+		"[", "/", ",",
 		"header.from", "none", ".", "'", "\x01" };
 	struct buf b = BUF_INIT;
 
