@@ -3,6 +3,7 @@
 #include "bayes/fold.h"
 #include <stdio.h>
 
+#include "core/json.h"
 #include "core/limits.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
 	TAG_MAX = 60,
+	TEXT_MAX = 60, /* of each of what a token was made of, when it is explained */
 };
 
 struct extractor {
@@ -26,8 +28,14 @@ struct extractor {
 	size_t gram_count, token_count;
 	uint16_t gram_set[GRAM_SET], token_set[TOKEN_SET];
 	uint64_t window[WINDOW]; /* hashes of the last words, newest first */
+	struct str window_words[WINDOW];
 	size_t window_count;
 	uint64_t field;
+	const char *field_name;
+	/* Those whose text is asked for. */
+	const uint64_t *asked;
+	size_t asked_count;
+	struct str *texts;
 };
 
 /* Hashing: keyed, and cheap, since thousands are made of each message. */
@@ -87,6 +95,32 @@ static void add_token(struct extractor *x, uint64_t h)
 	x->token_set[at] = (uint16_t)x->token_count;
 }
 
+/* The same, and what it was made of: one text, or two. */
+static void tell(struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
+{
+	for (size_t i = 0; i < x->asked_count; i++) {
+		struct buf text = BUF_INIT;
+		if (x->asked[i] != h || x->texts[i].n)
+			continue;
+		buf_printf(&text, "%s \"", kind);
+		text_safe(&text, a, TEXT_MAX);
+		if (b.n)
+			buf_c(&text, " … ");
+		text_safe(&text, b, TEXT_MAX);
+		buf_char(&text, '"');
+		x->texts[i] = arena_dup(x->mail->arena, buf_str(&text));
+		buf_free(&text);
+	}
+}
+
+static inline void add_told(
+	struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
+{
+	add_token(x, h);
+	if (x->asked_count)
+		tell(x, h, kind, a, b);
+}
+
 /* View A */
 
 static void grams_of(struct extractor *x, struct str s, uint64_t field)
@@ -106,17 +140,23 @@ static void grams_of(struct extractor *x, struct str s, uint64_t field)
 static void open_field(struct extractor *x, const char *name)
 {
 	x->field = field_of(x, name);
+	/* "h:" keeps headers and other fields apart. */
+	x->field_name = str_starts(str_c(name), "h:") ? name + 2 : name;
 	x->window_count = 0;
 }
 
 static void add_word(struct extractor *x, struct str word)
 {
 	uint64_t h = hash_octets(x, x->field, str_sub(word, 0, WORD_MAX));
-	add_token(x, h);
+	add_told(x, h, x->field_name, word, STR(""));
 	for (size_t i = 0; i < x->window_count; i++)
-		add_token(x, mix(x->window[i] * (2 * i + 3) + h));
+		add_told(x, mix(x->window[i] * (2 * i + 3) + h), x->field_name, x->window_words[i],
+			word);
 	memmove(x->window + 1, x->window, sizeof(x->window) - sizeof(x->window[0]));
+	memmove(x->window_words + 1, x->window_words,
+		sizeof(x->window_words) - sizeof(x->window_words[0]));
 	x->window[0] = h;
+	x->window_words[0] = word;
 	if (x->window_count < WINDOW - 1)
 		x->window_count++;
 }
@@ -219,13 +259,14 @@ static void header_words(struct extractor *x, const struct mail_header *h, struc
 	words_of(x, buf_str(scratch));
 	/* That it is there, and where it stands among the others, is a trait of its sender's
 	 * program. */
-	add_token(x, hash_octets(x, 2, str_c(field)));
+	add_told(x, hash_octets(x, 2, str_c(field)), "header", str_c(x->field_name), STR(""));
 }
 
 static void headers_of(struct extractor *x)
 {
 	struct buf canonical = BUF_INIT, scratch = BUF_INIT;
 	uint64_t order = 0;
+	struct str before = STR("");
 	size_t received = 0;
 	for (size_t i = 0; i < x->mail->headers.n && i < 100; i++) {
 		const struct mail_header *h = &x->mail->headers.v[i];
@@ -234,8 +275,9 @@ static void headers_of(struct extractor *x)
 		header_words(x, h, &scratch);
 		uint64_t name =
 			hash_octets(x, 3, arena_lower(x->mail->arena, str_sub(h->name, 0, 60)));
-		add_token(x, mix(order * 5 + name));
+		add_told(x, mix(order * 5 + name), "header order", before, h->name);
 		order = name;
+		before = h->name;
 		if (canonical.n >= FEATURES_HEADER_BYTES)
 			continue;
 		buf_str_add(&canonical, str_sub(h->name, 0, 60));
@@ -259,10 +301,10 @@ static void links_of(struct extractor *x)
 	for (size_t i = 0; i < x->mail->urls.n && i < HOSTS_MAX; i++) {
 		struct str host = x->mail->urls.v[i].host;
 		uint64_t field = field_of(x, "url");
-		add_token(x, hash_octets(x, field, host));
+		add_told(x, hash_octets(x, field, host), "link", host, STR(""));
 		for (size_t dot = str_chr(host, '.'); dot < host.n; dot = str_chr(host, '.')) {
 			host = str_skip(host, dot + 1);
-			add_token(x, hash_octets(x, field, host));
+			add_told(x, hash_octets(x, field, host), "link", host, STR(""));
 		}
 	}
 }
@@ -276,14 +318,17 @@ static void structure_of(struct extractor *x)
 			(int)(p->type.n % 40), p->type.p, (int)(p->subtype.n % 40), p->subtype.p,
 			(int)(p->charset.n % 40), p->charset.n ? p->charset.p : "",
 			(int)p->encoding);
-		add_token(x, hash_octets(x, 4, str_from(text, (size_t)n)));
+		struct str part = str_from(text, (size_t)n);
+		add_told(x, hash_octets(x, 4, part), "part", part, STR(""));
 		size_t dot = str_rchr(p->filename, '.');
 		if (dot < p->filename.n)
-			add_token(x, hash_octets(x, 5, str_sub(p->filename, dot, 10)));
+			add_told(x, hash_octets(x, 5, str_sub(p->filename, dot, 10)), "attachment",
+				str_sub(p->filename, dot, 10), STR(""));
 	}
 	for (int a = 0; a < MAIL_ANOMALY_COUNT; a++)
 		if (mail_has(x->mail, (enum mail_anomaly)a))
-			add_token(x, mix(0x616e6f6du + (uint64_t)a * 77 + x->key[0]));
+			add_told(x, mix(0x616e6f6du + (uint64_t)a * 77 + x->key[0]), "anomaly",
+				str_c(mail_anomaly_name((enum mail_anomaly)a)), STR(""));
 }
 
 /* Words as they were written, if not all in lower case: fold.h would hide the shouting. */
@@ -295,13 +340,17 @@ static void shouts_of(struct extractor *x, struct str s)
 		bool loud = false;
 		for (; i < s.n && (char_is_alnum(s.p[i]) || s.p[i] == '!' || s.p[i] == '$'); i++)
 			loud |= s.p[i] <= 'Z';
+		struct str word = str_sub(s, from, i - from < WORD_MAX ? i - from : WORD_MAX);
 		if (loud)
-			add_token(x, hash_octets(x, field,
-					     str_sub(s, from,
-						     i - from < WORD_MAX ? i - from : WORD_MAX)));
+			add_told(x, hash_octets(x, field, word), "written", word, STR(""));
 		if (i == from)
 			i++;
 	}
+}
+
+static void add_tag(struct extractor *x, uint64_t field, struct str tag)
+{
+	add_told(x, hash_octets(x, field, tag), "markup", tag, STR(""));
 }
 
 /* Tags of markup, with each of their attributes so far: how a body was made, not what it says. */
@@ -314,8 +363,8 @@ static void tags_of(struct extractor *x, struct str s)
 		size_t end = i + 1;
 		while (end < s.n && end - i < TAG_MAX && s.p[end] != '>' && s.p[end] != '<')
 			if (s.p[end++] == ' ')
-				add_token(x, hash_octets(x, field, str_sub(s, i, end - i)));
-		add_token(x, hash_octets(x, field, str_sub(s, i, end - i)));
+				add_tag(x, field, str_sub(s, i, end - i));
+		add_tag(x, field, str_sub(s, i, end - i));
 		i = end - 1;
 	}
 }
@@ -335,23 +384,41 @@ static void body_of(struct extractor *x)
 	buf_free(&text);
 }
 
+static void extract(struct extractor *x, struct mail *mail, const uint8_t salt[16])
+{
+	x->mail = mail;
+	memcpy(x->key, salt, sizeof(x->key));
+	x->key[1] |= 1;
+	x->gram_count = x->token_count = 0;
+	memset(x->gram_set, 0, sizeof(x->gram_set));
+	memset(x->token_set, 0, sizeof(x->token_set));
+	headers_of(x);
+	body_of(x);
+	links_of(x);
+	structure_of(x);
+}
+
 void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r)
 {
 	struct extractor x;
-	x.mail = mail;
-	memcpy(x.key, salt, sizeof(x.key));
-	x.key[1] |= 1;
-	x.gram_count = x.token_count = 0;
-	memset(x.gram_set, 0, sizeof(x.gram_set));
-	memset(x.token_set, 0, sizeof(x.token_set));
-	headers_of(&x);
-	body_of(&x);
-	links_of(&x);
-	structure_of(&x);
+	x.asked_count = 0;
+	extract(&x, mail, salt);
 	features_r->gram_count = x.gram_count;
 	features_r->token_count = x.token_count;
 	features_r->grams = ARENA_ARRAY(mail->arena, x.gram_count, uint32_t);
 	features_r->tokens = ARENA_ARRAY(mail->arena, x.token_count, uint64_t);
 	memcpy(features_r->grams, x.grams, x.gram_count * sizeof(x.grams[0]));
 	memcpy(features_r->tokens, x.tokens, x.token_count * sizeof(x.tokens[0]));
+}
+
+void features_explain(struct mail *mail, const uint8_t salt[16], const uint64_t *tokens, size_t n,
+	struct str *texts_r)
+{
+	struct extractor x;
+	for (size_t i = 0; i < n; i++)
+		texts_r[i] = STR("");
+	x.asked = tokens;
+	x.asked_count = n;
+	x.texts = texts_r;
+	extract(&x, mail, salt);
 }

@@ -34,5 +34,12 @@ struct features {
 
 /* From the arena of the mail. */
 void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r);
+/*
+ * What tokens of this message were made of, for people: `subject "cheap … offer"`. The message is
+ * gone over again to find them; texts_r[i] is that of tokens[i], printable, in the mail's arena, or
+ * empty if the message has no such token.
+ */
+void features_explain(struct mail *mail, const uint8_t salt[16], const uint64_t *tokens, size_t n,
+	struct str *texts_r);
 
 #endif

@@ -297,6 +297,32 @@ struct opinion model_classify(const struct model *m, const struct features *f)
 	return look.opinion;
 }
 
+/* The counts are not a plain sum: each token has its share of what came of them all. */
+void model_weigh(const struct model *m, const struct features *f, double *weights_r)
+{
+	const struct table *t = &m->table;
+	struct look look;
+	double sum = 0, odds;
+	look_at(t, f, &look);
+	for (size_t i = 0; i < f->token_count; i++) {
+		weights_r[i] = 0;
+		if (look.slots[i] < 0)
+			continue;
+		struct table_token token = table_token(t, (size_t)look.slots[i]);
+		if (token_says(&token, &look, &odds))
+			weights_r[i] = math_log(odds);
+		sum += weights_r[i];
+	}
+	double share = sum != 0 ? COUNTS_SHARE * look.opinion.counts / sum : 0;
+	for (size_t i = 0; i < f->token_count; i++) {
+		weights_r[i] *= share;
+		if (look.slots[i] >= 0)
+			weights_r[i] +=
+				WORDS_SHARE *
+				table_token(t, (size_t)look.slots[i]).weight.value;
+	}
+}
+
 /* Learning */
 
 /* Both classes are to count alike, however unlike their numbers are. */

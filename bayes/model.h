@@ -53,6 +53,9 @@ struct opinion {
 	double grams, words, counts; /* each view's own */
 };
 struct opinion model_classify(const struct model *model, const struct features *features);
+/* What each token adds to the log-odds: weights_r[i] is tokens[i]'s share of the views of words and
+ * counts. Grams have no text that says anything, and are left out. */
+void model_weigh(const struct model *model, const struct features *features, double *weights_r);
 /*
  * One lesson. `time` (seconds since 1970, or 0 for "no clock") moves the model's time on, by
  * which older lessons fade. Returns what the model thought before it learned.

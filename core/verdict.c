@@ -90,6 +90,7 @@ static const struct record template_record = RECORD("record", struct record_temp
 
 static const struct field bayes_fields[] = {
 	FIELD_DOUBLE(struct verdict_bayes, log_odds),
+	FIELD_STRS(struct verdict_bayes, strongest),
 	FIELD_END,
 };
 static const struct record bayes_record = RECORD("bayes", struct verdict_bayes, bayes_fields);

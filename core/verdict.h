@@ -75,6 +75,7 @@ struct record_template {
 
 struct verdict_bayes {
 	double log_odds;
+	struct str_list strongest; /* features, as text: for administrators, never for the sender */
 };
 struct verdict {
 	int action; /* what the sender would be told: the mildest over the recipients unless all agree */

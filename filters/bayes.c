@@ -5,9 +5,11 @@
  */
 #include "filters/bayes.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bayes/explain.h"
 #include "bayes/lesson.h"
 #include "bayes/math.h"
 #include "bayes/model.h"
@@ -75,6 +77,21 @@ static int bayes_start(void *conf, const struct env *env, struct err *err)
 	return c->model ? 0 : -1;
 }
 
+/* Nobody asks why where it is undecided. */
+static void explain_verdict(
+	struct filter_call *call, const struct model *model, const struct features *features)
+{
+	struct verdict_bayes *bayes = call->verdict->bayes;
+	struct str texts[EXPLAIN_MAX];
+	if (fabs(bayes->log_odds) < 1)
+		return;
+	size_t n = explain(model, call->mail, features, texts);
+	bayes->strongest.v = ARENA_ARRAY(call->arena, n, struct str);
+	bayes->strongest.n = n;
+	for (size_t i = 0; i < n; i++)
+		bayes->strongest.v[i] = arena_dup(call->arena, texts[i]);
+}
+
 static enum step bayes_run(struct filter_call *call)
 {
 	const struct bayes_conf *c = call->conf;
@@ -88,6 +105,7 @@ static enum step bayes_run(struct filter_call *call)
 	struct opinion o = model_classify(c->model, &features);
 	call->verdict->bayes = ARENA_NEW(call->arena, struct verdict_bayes);
 	call->verdict->bayes->log_odds = o.log_odds;
+	explain_verdict(call, c->model, &features);
 	size_t band = 0;
 	while (o.log_odds < bands[band].least)
 		band++;

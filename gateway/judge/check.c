@@ -55,6 +55,13 @@ static void print_safe(const char *label, struct str text)
 	buf_free(&b);
 }
 
+static void print_bayes(const struct verdict_bayes *bayes)
+{
+	printf("%-12s log-odds %.2f\n", "bayes", bayes->log_odds);
+	for (size_t i = 0; i < bayes->strongest.n; i++)
+		print_safe("", bayes->strongest.v[i]);
+}
+
 static void print_text(const struct verdict *v)
 {
 	print_safe("action", str_c(action_names[v->action]));
@@ -73,7 +80,7 @@ static void print_text(const struct verdict *v)
 	}
 	print_safe("results", v->authentication_results);
 	if (v->bayes)
-		printf("%-12s log-odds %.2f\n", "bayes", v->bayes->log_odds);
+		print_bayes(v->bayes);
 	if (v->virus.n)
 		print_safe("virus", v->virus);
 	for (size_t i = 0; i < v->findings.n; i++) {
