@@ -53,16 +53,75 @@ static void put_text(struct canonical_body *b, const char *p, size_t n)
 	put(b, p, n);
 }
 
-/* How many octets from the start of s are neither a CR nor, if relaxed, a blank. */
-static size_t text_length(const struct canonical_body *b, struct str s)
+/*
+ * How many octets from the start of s stay as they are: up to a CR, a HTAB, or a space that is not
+ * alone. So that most lines are one run.
+ */
+static size_t run_length(const struct canonical_body *b, struct str s)
 {
 	size_t n = 0;
 
-	if (!b->relaxed)
-		return str_chr(s, '\r');
-	while (n < s.n && !char_is_wsp(s.p[n]) && s.p[n] != '\r')
-		n++;
+	if (s.n && s.p[0] == ' ' && b->is_blank)
+		return 0;
+	for (; n < s.n; n++) {
+		char c = s.p[n];
+		if (c == '\r' || c == '\t')
+			break;
+		if (c == ' ' && (n + 1 == s.n || char_is_wsp(s.p[n + 1]) || s.p[n + 1] == '\r'))
+			break;
+	}
 	return n;
+}
+
+/* The octets behind a CR of the piece before. */
+static struct str resolve_cr(struct canonical_body *b, struct str s)
+{
+	b->is_cr = false;
+	if (s.p[0] != '\n') {
+		put_text(b, "\r", 1);
+		return s;
+	}
+	b->is_blank = false; /* 3.4.4: blanks at the end of a line */
+	b->line_ends++;
+	return str_skip(s, 1);
+}
+
+static void add_relaxed(struct canonical_body *b, struct str s)
+{
+	while (s.n) {
+		if (b->is_cr) {
+			s = resolve_cr(b, s);
+			continue;
+		}
+		size_t n = run_length(b, s);
+		if (n)
+			put_text(b, s.p, n);
+		s = str_skip(s, n);
+		if (s.n == 0)
+			return;
+		b->is_cr = s.p[0] == '\r';
+		b->is_blank |= !b->is_cr;
+		s = str_skip(s, 1);
+	}
+}
+
+/* Only what may be the end of the body is held back. */
+static void add_simple(struct canonical_body *b, struct str s)
+{
+	size_t ends = 0;
+
+	if (s.n && b->is_cr)
+		s = resolve_cr(b, s);
+	if (s.n == 0)
+		return;
+	bool is_cr = s.p[s.n - 1] == '\r';
+	s.n -= is_cr;
+	for (; s.n >= 2 && memcmp(s.p + s.n - 2, "\r\n", 2) == 0; s.n -= 2)
+		ends++;
+	if (s.n)
+		put_text(b, s.p, s.n);
+	b->line_ends += ends;
+	b->is_cr = is_cr;
 }
 
 struct canonical_body *canonical_body_new(bool relaxed)
@@ -79,29 +138,10 @@ struct canonical_body *canonical_body_new(bool relaxed)
 
 void canonical_body_add(struct canonical_body *b, struct str octets)
 {
-	struct str rest = octets;
-
-	while (rest.n) {
-		if (b->is_cr) {
-			b->is_cr = false;
-			if (*rest.p == '\n') {
-				b->is_blank = false; /* 3.4.4: blanks at the end of a line */
-				b->line_ends++;
-				rest = str_skip(rest, 1);
-				continue;
-			}
-			put_text(b, "\r", 1);
-		}
-		size_t n = text_length(b, rest);
-		if (n)
-			put_text(b, rest.p, n);
-		rest = str_skip(rest, n);
-		if (rest.n == 0)
-			return;
-		b->is_cr = *rest.p == '\r';
-		b->is_blank |= !b->is_cr;
-		rest = str_skip(rest, 1);
-	}
+	if (b->relaxed)
+		add_relaxed(b, octets);
+	else
+		add_simple(b, octets);
 }
 
 int64_t canonical_body_end(struct canonical_body **body, uint8_t digest_r[32])
