@@ -57,8 +57,8 @@
 #define LIMIT_DMARC_RUA           2000 /* octets; what is beyond is not reported to */
 #define LIMIT_DNS_ALIASES         2 /* CNAMEs behind one another: each is a question more */
 #define LIMIT_DKIM_SIGNATURES     10
-#define LIMIT_ARC_SETS            50 /* RFC 8617 5.2; those that 10 signatures can say are verified */
-#define LIMIT_ARC_SIGNATURES      10
+#define LIMIT_ARC_SETS            50 /* RFC 8617 4.2.1: in one chain */
+#define LIMIT_ARC_SIGNATURES      10 /* verified: the newest message signature, and each seal */
 #define LIMIT_SPF_DNS_QUESTIONS   22 /* of those 40, so that keys (10) and DMARC's walk (8) are left */
 #define LIMIT_SPF_TERMS           10
 #define LIMIT_SPF_VOIDS           2
