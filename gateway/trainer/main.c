@@ -15,7 +15,8 @@
 #include "gateway/log.h"
 #include "gateway/role.h"
 
-enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20 };
+/* OPEN_LESSONS: each holds a descriptor. */
+enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20, OPEN_LESSONS = 256 };
 
 struct trainer {
 	struct role_self *self;
@@ -174,6 +175,10 @@ static void on_train(struct trainer *t, struct channel *channel, const struct ip
 	struct train_request order;
 	struct err err;
 	arena_reset(t->arena);
+	if (t->open_lessons >= OPEN_LESSONS) {
+		answer(channel, packet->id, KEEP_IO_ERROR, "too many lessons at once: try again");
+		return;
+	}
 	int fd = packet->fd_count == 1 ? fcntl(packet->fds[0], F_DUPFD_CLOEXEC, 0) : -1;
 	if (fd < 0 ||
 		record_decode(&train_request_record, packet->payload, t->arena, &order, &err) < 0) {

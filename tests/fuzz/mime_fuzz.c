@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "core/limits.h"
+#include "core/mail/attached.h"
 #include "core/mail/charset.h"
 #include "core/mail/mail.h"
 
@@ -22,6 +23,17 @@ static void read_part(struct mail *m, size_t i)
 	assert(str_is_utf8(p->filename));
 }
 
+static void read_attached(struct mail *m)
+{
+	struct mail_attached attached;
+	mail_attached(m, 5, &attached);
+	assert(attached.messages.n <= 5 && attached.count >= attached.messages.n);
+	for (size_t i = 0; i < attached.messages.n; i++) {
+		struct str message = attached.messages.v[i];
+		assert(message.n > 2 && str_eq_c(str_skip(message, message.n - 2), "\r\n"));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *a = arena_new(LIMIT_TRANSACTION_MEMORY);
@@ -30,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(m->parts.n >= 1 && m->parts.n <= LIMIT_MIME_PARTS);
 	for (size_t i = 0; i < m->parts.n; i++)
 		read_part(m, i);
+	read_attached(m);
 	for (const struct mail_header *h = NULL; (h = mail_header(m, "From", h));)
 		mail_parse_addresses(m, h->value, &list);
 	assert(m->anomalies >> MAIL_ANOMALY_COUNT == 0);
