@@ -30,6 +30,32 @@ static const struct finding_def arc_findings[] = {
 	{ .name = NULL },
 };
 
+static size_t count_keys(const struct arc_chain *chain)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < chain->signature_count; i++) {
+		size_t k = 0;
+		while (k < i && !dns_name_eq(chain->signatures[k].owner.name,
+			chain->signatures[i].owner.name))
+			k++;
+		n += k == i;
+	}
+	return n;
+}
+
+/*
+ * Keys of DKIM and ARC share what SPF and DMARC leave of the questions: what a sender heaps up here must
+ * not keep DMARC from asking for the author's policy.
+ */
+static void check_keys(struct arc_chain *chain, const struct mail *m)
+{
+	size_t others = mail_header_count(m, "DKIM-Signature");
+
+	if (count_keys(chain) + others > LIMIT_DKIM_SIGNATURES && chain->result == AUTH_PASS)
+		arc_chain_fail(chain, "the signatures of the message have too many keys");
+}
+
 /* False while a key is missing that could still matter. All are asked for at once. */
 static bool fetch_keys(struct filter_call *call, struct arc_chain *chain)
 {
@@ -37,7 +63,7 @@ static bool fetch_keys(struct filter_call *call, struct arc_chain *chain)
 	const char *reason;
 	bool complete = true;
 
-	for (size_t i = 0; i < chain->signature_count; i++) {
+	for (size_t i = 0; i < chain->signature_count && chain->result != AUTH_FAIL; i++) {
 		struct arc_signature *s = &chain->signatures[i];
 		if (!ask_dns(call, DNS_TXT, s->owner.name, &answer))
 			complete = false;
@@ -118,6 +144,7 @@ static enum step arc_run(struct filter_call *call)
 		return STEP_DONE;
 	struct arc_chain *chain = ARENA_NEW(call->arena, struct arc_chain);
 	arc_chain_read(call->mail, call->arena, chain);
+	check_keys(chain, call->mail);
 	if (!fetch_keys(call, chain)) {
 		/* What holds if they never come. */
 		arc_chain_fail(chain, "a key could not be fetched");

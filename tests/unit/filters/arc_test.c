@@ -262,6 +262,33 @@ static void test_long_chains(void **state)
 	}
 }
 
+/* DKIM's keys and these are ten together: DMARC must be able to ask. */
+static void test_many_keys(void **state)
+{
+	static const struct {
+		size_t dkim;
+		int result;
+	} rows[] = { { 0, AUTH_PASS }, { 8, AUTH_PASS }, { 9, AUTH_FAIL }, { 30, AUTH_FAIL } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena *arena = arena_new(16 << 20);
+		struct str message = STR(MESSAGE);
+		struct judged j;
+
+		message = seal(arena, message, "a.example", SAW, AUTH_NONE);
+		message = seal(arena, message, "b.example", "mx; arc=pass", AUTH_PASS);
+		for (size_t k = 0; k < rows[i].dkim; k++)
+			message = arena_printf(arena, "DKIM-Signature: v=1; a=rsa-sha256; d=d%zu.example; "
+				"s=s; h=from; bh=AAAA; b=AAAA\r\n%.*s", k, STR_ARG(message));
+		judge_sealed(&j, message, REJECT, "");
+		if (j.v.auth.arc->result != rows[i].result)
+			fail_msg("%zu: %.*s", rows[i].dkim, STR_ARG(j.v.auth.arc->reason));
+		assert_true(judged_asked(&j, ".b.example") <= (rows[i].result == AUTH_PASS));
+		judged_free(&j);
+		arena_free(&arena);
+	}
+}
+
 /* Hundreds of sets that fit nowhere cost no question and no signature. */
 static void test_bomb(void **state)
 {
@@ -286,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_sealers),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_long_chains),
+		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_bomb),
 	};
 	return cmocka_run_group_tests(tests, make_key, free_key);

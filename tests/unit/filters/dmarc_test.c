@@ -396,6 +396,11 @@ static void test_starving(void **state)
 	for (unsigned i = 0; i < 30; i++)
 		buf_printf(&message, "DKIM-Signature: v=1; a=rsa-sha256; d=d%u.example; s=s; h=from;"
 			" bh=AAAA; b=AAAA\r\n", i);
+	for (unsigned i = 1; i < LIMIT_ARC_SIGNATURES; i++)
+		buf_printf(&message, "ARC-Seal: i=%u; a=rsa-sha256; d=s%u.example; s=s; cv=%s; b=AAAA\r\n"
+			"ARC-Message-Signature: i=%u; a=rsa-sha256; d=m%u.example; s=s; h=from; bh=AAAA;"
+			" b=AAAA\r\nARC-Authentication-Results: i=%u; x; dmarc=pass\r\n", i, i,
+			i == 1 ? "none" : "pass", i, i, i);
 	buf_c(&message, "From: a@1.2.3.4.5.6.7.8.9.example.com\r\n\r\ntext\r\n");
 	judge_octets(&j, buf_str(&json), buf_str(&message), JUDGED_CONF);
 	assert_int_equal(j.v.auth.dmarc->result, AUTH_FAIL);
