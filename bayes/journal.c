@@ -1,14 +1,12 @@
 #include "bayes/journal.h"
 
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bayes/lesson.h"
-#include "core/arena.h"
+#include "core/db.h"
 
 enum {
-	BUSY_MS = 2000,
 	SCHEMA_VERSION = 1,
 	HASH_MAX = 128,
 	TEXT_MAX = 300,
@@ -16,7 +14,7 @@ enum {
 };
 
 struct journal {
-	sqlite3 *db;
+	struct db *db;
 };
 
 static const char schema[] =
@@ -30,90 +28,12 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS lesson_who ON lesson (who, time);"
 	"PRAGMA user_version = 1;";
 
-/* SQLite in a few words */
-
-static int failed(struct journal *j, const char *what, struct err *err)
+static void bind_text(struct sqlite3_stmt *st, int at, struct str v)
 {
-	return err_set(err, "training log: cannot %s: %s", what, sqlite3_errmsg(j->db));
-}
-
-static int exec(struct journal *j, const char *sql, const char *what, struct err *err)
-{
-	if (sqlite3_exec(j->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return failed(j, what, err);
-	return 0;
-}
-
-static sqlite3_stmt *prepare(struct journal *j, const char *sql)
-{
-	sqlite3_stmt *st = NULL;
-	/* NULL is taken by every call below as a failed statement. */
-	sqlite3_prepare_v2(j->db, sql, -1, &st, NULL);
-	return st;
-}
-
-static void bind_text(sqlite3_stmt *st, int at, struct str v)
-{
-	v = str_sub(v, 0, TEXT_MAX);
-	sqlite3_bind_text64(st, at, v.n ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8);
-}
-
-static void bind_blob(sqlite3_stmt *st, int at, const void *p, size_t n)
-{
-	sqlite3_bind_blob64(st, at, p ? p : "", n, SQLITE_STATIC);
-}
-
-static struct str column(sqlite3_stmt *st, int at)
-{
-	const char *p = sqlite3_column_blob(st, at);
-	return str_from(p, p ? (size_t)sqlite3_column_bytes(st, at) : 0);
-}
-
-/* 1 a row, 0 none, -1; the statement is still to be finalized. */
-static int step(struct journal *j, sqlite3_stmt *st, const char *what, struct err *err)
-{
-	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
-	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : failed(j, what, err);
-}
-
-static int run(struct journal *j, sqlite3_stmt *st, const char *what, struct err *err)
-{
-	int rc = step(j, st, what, err);
-	sqlite3_finalize(st);
-	return rc < 0 ? -1 : 0;
+	db_bind_str(st, at, str_sub(v, 0, TEXT_MAX));
 }
 
 /* Opening */
-
-static int check_version(struct journal *j, const char *path, struct err *err)
-{
-	sqlite3_stmt *st = prepare(j, "PRAGMA user_version");
-	int rc = step(j, st, "read its version", err);
-	int version = rc > 0 ? sqlite3_column_int(st, 0) : 0;
-	sqlite3_finalize(st);
-	if (rc < 0)
-		return -1;
-	if (version > SCHEMA_VERSION)
-		return err_set(err, "training log %s was made by a newer version", path);
-	return 0;
-}
-
-static int set_up(struct journal *j, const char *path, bool read_only, struct err *err)
-{
-	int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-	if (sqlite3_open_v2(path, &j->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return err_set(err, "training log %s: %s", path,
-			j->db ? sqlite3_errmsg(j->db) : "out of memory");
-	sqlite3_busy_timeout(j->db, BUSY_MS);
-	if (check_version(j, path, err) < 0)
-		return -1;
-	if (read_only)
-		return 0;
-	if (exec(j, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;",
-		    "set up the journal", err) < 0)
-		return -1;
-	return exec(j, schema, "make its tables", err);
-}
 
 struct journal *journal_open(const char *path, bool read_only, struct err *err)
 {
@@ -122,7 +42,10 @@ struct journal *journal_open(const char *path, bool read_only, struct err *err)
 		err_set(err, "training log %s: out of memory", path);
 		return NULL;
 	}
-	if (set_up(j, path, read_only, err) < 0)
+	const struct db_options options = { .read_only = read_only, .schema = schema,
+		.version = SCHEMA_VERSION };
+	j->db = db_open(path, "training log", &options, err);
+	if (!j->db)
 		journal_close(&j);
 	return j;
 }
@@ -131,7 +54,7 @@ void journal_close(struct journal **journal)
 {
 	if (!*journal)
 		return;
-	sqlite3_close((*journal)->db);
+	db_close(&(*journal)->db);
 	free(*journal);
 	*journal = NULL;
 }
@@ -141,25 +64,25 @@ void journal_close(struct journal **journal)
 static int fact_get(
 	struct journal *j, const char *name, void *value_r, size_t size, struct err *err)
 {
-	sqlite3_stmt *st = prepare(j, "SELECT value FROM fact WHERE name = ?1");
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT value FROM fact WHERE name = ?1");
 	bind_text(st, 1, str_c(name));
-	int rc = step(j, st, "read its facts", err);
-	if (rc > 0 && column(st, 0).n != size)
+	int rc = db_step(j->db, st, "read its facts", err);
+	if (rc > 0 && db_blob(st, 0).n != size)
 		rc = err_set(err, "training log: its %s is damaged", name);
 	if (rc > 0)
-		memcpy(value_r, column(st, 0).p, size);
-	sqlite3_finalize(st);
+		memcpy(value_r, db_blob(st, 0).p, size);
+	db_end(st);
 	return rc;
 }
 
 static int fact_set(
 	struct journal *j, const char *name, const void *value, size_t size, struct err *err)
 {
-	sqlite3_stmt *st = prepare(j, "INSERT INTO fact VALUES (?1, ?2)"
+	struct sqlite3_stmt *st = db_prepare(j->db, "INSERT INTO fact VALUES (?1, ?2)"
 				      " ON CONFLICT DO UPDATE SET value = ?2");
 	bind_text(st, 1, str_c(name));
-	bind_blob(st, 2, value, size);
-	return run(j, st, "write its facts", err);
+	db_bind_blob(st, 2, str_from((const char *)value, size));
+	return db_run(j->db, st, "write its facts", err);
 }
 
 int journal_salt(struct journal *j, uint8_t salt_r[16], struct err *err)
@@ -197,39 +120,39 @@ int journal_set_fresh(struct journal *j, struct err *err)
 /* What is known of the message: 1 with its id and label, 0, -1. */
 static int find(struct journal *j, struct str hash, int64_t *id_r, bool *spam_r, struct err *err)
 {
-	sqlite3_stmt *st = prepare(j, "SELECT id, spam FROM lesson WHERE hash = ?1 AND NOT undone");
-	bind_blob(st, 1, hash.p, hash.n);
-	int rc = step(j, st, "look a message up", err);
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id, spam FROM lesson WHERE hash = ?1 AND NOT undone");
+	db_bind_blob(st, 1, hash);
+	int rc = db_step(j->db, st, "look a message up", err);
 	if (rc > 0) {
-		*id_r = sqlite3_column_int64(st, 0);
-		*spam_r = sqlite3_column_int(st, 1);
+		*id_r = db_int(st, 0);
+		*spam_r = db_int(st, 1);
 	}
-	sqlite3_finalize(st);
+	db_end(st);
 	return rc;
 }
 
 static int undo_one(struct journal *j, int64_t id, struct err *err)
 {
-	sqlite3_stmt *st = prepare(j, "UPDATE lesson SET undone = 1 WHERE id = ?1");
-	sqlite3_bind_int64(st, 1, id);
-	return run(j, st, "undo a lesson", err) < 0 ? -1 : set_stale(j, 1, err);
+	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE id = ?1");
+	db_bind_int(st, 1, id);
+	return db_run(j->db, st, "undo a lesson", err) < 0 ? -1 : set_stale(j, 1, err);
 }
 
 static int insert(struct journal *j, const struct journal_entry *e, struct err *err)
 {
 	struct buf features = BUF_INIT;
-	sqlite3_stmt *st =
-		prepare(j, "INSERT INTO lesson (time, spam, hash, who, channel, tenant, features)"
+	struct sqlite3_stmt *st =
+		db_prepare(j->db, "INSERT INTO lesson (time, spam, hash, who, channel, tenant, features)"
 			   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
 	lesson_encode(&e->features, &features);
-	sqlite3_bind_int64(st, 1, e->time);
-	sqlite3_bind_int(st, 2, e->spam);
-	bind_blob(st, 3, e->hash.p, e->hash.n);
+	db_bind_int(st, 1, e->time);
+	db_bind_int(st, 2, e->spam);
+	db_bind_blob(st, 3, e->hash);
 	bind_text(st, 4, e->who);
 	bind_text(st, 5, e->channel);
 	bind_text(st, 6, e->tenant);
-	bind_blob(st, 7, features.p, features.n);
-	int rc = run(j, st, "write a lesson", err);
+	db_bind_blob(st, 7, buf_str(&features));
+	int rc = db_run(j->db, st, "write a lesson", err);
 	buf_free(&features);
 	return rc;
 }
@@ -248,7 +171,7 @@ static int add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
 		return 0;
 	if ((known && undo_one(j, id, err) < 0) || insert(j, e, err) < 0)
 		return -1;
-	*id_r = sqlite3_last_insert_rowid(j->db);
+	*id_r = db_last_id(j->db);
 	return 0;
 }
 
@@ -257,75 +180,75 @@ int journal_add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
 {
 	if (e->hash.n == 0 || e->hash.n > HASH_MAX)
 		return err_set(err, "training log: a lesson without its message's hash");
-	if (exec(j, "BEGIN IMMEDIATE", "begin", err) < 0)
+	if (db_exec(j->db, "BEGIN IMMEDIATE", "begin", err) < 0)
 		return -1;
 	int rc = add(j, e, id_r, change_r, err);
 	if (rc == 0)
-		rc = exec(j, "COMMIT", "commit", err);
+		rc = db_exec(j->db, "COMMIT", "commit", err);
 	if (rc < 0)
-		sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
+		db_exec(j->db, "ROLLBACK", "roll back", NULL);
 	return rc;
 }
 
 int journal_sync(struct journal *j, struct err *err)
 {
 	/* A checkpoint is when SQLite flushes the log to the disk, at synchronous=NORMAL. */
-	return exec(j, "PRAGMA wal_checkpoint(PASSIVE)", "flush", err);
+	return db_exec(j->db, "PRAGMA wal_checkpoint(PASSIVE)", "flush", err);
 }
 
 #define WHICH " NOT undone AND time >= ?1 AND (?2 = '' OR who = ?2)"
 
-static void bind_which(sqlite3_stmt *st, const struct journal_which *which)
+static void bind_which(struct sqlite3_stmt *st, const struct journal_which *which)
 {
-	sqlite3_bind_int64(st, 1, which->since);
+	db_bind_int(st, 1, which->since);
 	bind_text(st, 2, which->who);
 }
 
 int journal_undo(
 	struct journal *j, const struct journal_which *which, int64_t *count_r, struct err *err)
 {
-	if (exec(j, "BEGIN IMMEDIATE", "begin", err) < 0)
+	if (db_exec(j->db, "BEGIN IMMEDIATE", "begin", err) < 0)
 		return -1;
-	sqlite3_stmt *st = prepare(j, "UPDATE lesson SET undone = 1 WHERE" WHICH);
+	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE" WHICH);
 	bind_which(st, which);
-	int rc = run(j, st, "undo lessons", err);
-	*count_r = rc < 0 ? 0 : sqlite3_changes(j->db);
+	int rc = db_run(j->db, st, "undo lessons", err);
+	*count_r = rc < 0 ? 0 : db_changes(j->db);
 	if (rc == 0 && *count_r > 0)
 		rc = set_stale(j, 1, err);
 	if (rc == 0)
-		rc = exec(j, "COMMIT", "commit", err);
+		rc = db_exec(j->db, "COMMIT", "commit", err);
 	if (rc < 0)
-		sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
+		db_exec(j->db, "ROLLBACK", "roll back", NULL);
 	return rc;
 }
 
 int journal_count(
 	struct journal *j, const struct journal_which *which, int64_t *count_r, struct err *err)
 {
-	sqlite3_stmt *st = prepare(j, "SELECT count(*) FROM lesson WHERE" WHICH);
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT count(*) FROM lesson WHERE" WHICH);
 	bind_which(st, which);
-	int rc = step(j, st, "count lessons", err);
-	*count_r = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
-	sqlite3_finalize(st);
+	int rc = db_step(j->db, st, "count lessons", err);
+	*count_r = rc > 0 ? db_int(st, 0) : 0;
+	db_end(st);
 	return rc < 0 ? -1 : 0;
 }
 
 /* Replay */
 
-static int give(sqlite3_stmt *st, struct arena *arena,
+static int give(struct sqlite3_stmt *st, struct arena *arena,
 	int (*each)(void *context, const struct journal_entry *entry, struct err *err),
 	void *context, struct err *err)
 {
 	struct journal_entry e = {
-		.id = sqlite3_column_int64(st, 0),
-		.time = sqlite3_column_int64(st, 1),
-		.spam = sqlite3_column_int(st, 2),
-		.hash = column(st, 3),
-		.who = column(st, 4),
-		.channel = column(st, 5),
-		.tenant = column(st, 6),
+		.id = db_int(st, 0),
+		.time = db_int(st, 1),
+		.spam = db_int(st, 2),
+		.hash = db_blob(st, 3),
+		.who = db_blob(st, 4),
+		.channel = db_blob(st, 5),
+		.tenant = db_blob(st, 6),
 	};
-	if (lesson_decode(column(st, 7), arena, &e.features) < 0)
+	if (lesson_decode(db_blob(st, 7), arena, &e.features) < 0)
 		return err_set(err, "training log: lesson %lld is damaged", (long long)e.id);
 	return each(context, &e, err);
 }
@@ -335,17 +258,17 @@ int journal_replay(struct journal *j, int64_t after,
 	void *context, struct err *err)
 {
 	struct arena *arena = arena_new(LESSON_MEMORY);
-	sqlite3_stmt *st = prepare(j, "SELECT id, time, spam, hash, who, channel, tenant, features"
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id, time, spam, hash, who, channel, tenant, features"
 				      " FROM lesson WHERE id > ?1 AND NOT undone ORDER BY id");
-	sqlite3_bind_int64(st, 1, after);
+	db_bind_int(st, 1, after);
 	int rc;
-	while ((rc = step(j, st, "read lessons", err)) > 0) {
+	while ((rc = db_step(j->db, st, "read lessons", err)) > 0) {
 		arena_reset(arena);
 		rc = give(st, arena, each, context, err);
 		if (rc < 0)
 			break;
 	}
-	sqlite3_finalize(st);
+	db_end(st);
 	arena_free(&arena);
 	return rc < 0 ? -1 : 0;
 }

@@ -3,19 +3,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/db.h"
 #include "quarantine/body.h"
 
-enum { BUSY_MS = 2000, SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 1 };
 
 struct store {
-	sqlite3 *db;
+	struct db *db;
 	int folder; /* DIR/quarantine */
 	int lock;
 	bool read_only, in_transaction;
@@ -41,48 +41,25 @@ static const char schema[] =
 	" due INTEGER NOT NULL DEFAULT 0);"
 	"PRAGMA user_version = 1;";
 
-/* SQLite in a few words */
-
 static enum store_result failed(struct store *s, const char *what, struct err *err)
 {
-	int code = sqlite3_errcode(s->db), os = sqlite3_system_errno(s->db);
-	err_set(err, "quarantine index: cannot %s: %s", what, sqlite3_errmsg(s->db));
-	return code == SQLITE_FULL || os == ENOSPC || os == EDQUOT ? STORE_NO_SPACE : STORE_IO_ERROR;
+	db_failed(s->db, what, err);
+	return db_is_full(s->db) ? STORE_NO_SPACE : STORE_IO_ERROR;
 }
 
 static enum store_result exec(struct store *s, const char *sql, const char *what, struct err *err)
 {
-	if (sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return failed(s, what, err);
-	return STORE_OK;
-}
-
-static sqlite3_stmt *prepare(struct store *s, const char *sql)
-{
-	sqlite3_stmt *st = NULL;
-	/* NULL is taken by every call below as a failed statement. */
-	sqlite3_prepare_v3(s->db, sql, -1, 0, &st, NULL);
-	return st;
-}
-
-static void bind_str(sqlite3_stmt *st, int at, struct str v)
-{
-	sqlite3_bind_text64(st, at, v.n ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8);
+	return db_exec(s->db, sql, what, err) < 0 ? failed(s, what, err) : STORE_OK;
 }
 
 /* Runs a statement that returns no rows. */
-static enum store_result run(struct store *s, sqlite3_stmt *st, const char *what, struct err *err)
+static enum store_result run(struct store *s, struct sqlite3_stmt *st, const char *what,
+	struct err *err)
 {
-	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
-	enum store_result result = rc == SQLITE_DONE ? STORE_OK : failed(s, what, err);
-	sqlite3_finalize(st);
+	int rc = db_step(s->db, st, what, err);
+	enum store_result result = rc < 0 ? failed(s, what, err) : STORE_OK;
+	db_end(st);
 	return result;
-}
-
-static struct str column(sqlite3_stmt *st, int at, struct arena *arena)
-{
-	const char *p = (const char *)sqlite3_column_text(st, at);
-	return arena_dup(arena, str_from(p, p ? (size_t)sqlite3_column_bytes(st, at) : 0));
 }
 
 static enum store_result broken(struct err *err)
@@ -94,7 +71,7 @@ static enum store_result broken(struct err *err)
 /* Upon a full disk and the like SQLite rolls back all that waits for the flush, not one statement. */
 static bool is_lost(struct store *s)
 {
-	if (s->in_transaction && sqlite3_get_autocommit(s->db)) {
+	if (s->in_transaction && !db_in_transaction(s->db)) {
 		s->in_transaction = false;
 		s->is_broken = true;
 	}
@@ -122,7 +99,7 @@ static enum store_result commit(struct store *s, struct err *err)
 		return STORE_OK;
 	enum store_result result = exec(s, "COMMIT", "commit", err);
 	if (result != STORE_OK) {
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		db_exec(s->db, "ROLLBACK", "roll back", NULL);
 		s->is_broken = true;
 	}
 	s->in_transaction = false;
@@ -160,19 +137,11 @@ static int open_folder(struct store *s, const char *state_dir, struct err *err)
 static int open_index(struct store *s, const char *state_dir, struct err *err)
 {
 	char path[4096];
+	const struct db_options options = { .read_only = s->read_only, .is_durable = true,
+		.schema = schema, .version = SCHEMA_VERSION };
 	snprintf(path, sizeof(path), "%s/quarantine.db", state_dir);
-	int flags = s->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-	if (sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-		return err_set(err, "%s: %s", path, s->db ? sqlite3_errmsg(s->db) : "out of memory");
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	if (s->read_only)
-		return 0;
-	if (exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-		    "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;",
-		    "set up the journal", err) != STORE_OK ||
-		exec(s, schema, "make its tables", err) != STORE_OK)
-		return err_prefix(err, "%s", path);
-	return 0;
+	s->db = db_open(path, "quarantine index", &options, err);
+	return s->db ? 0 : -1;
 }
 
 struct store *store_open(const char *state_dir, bool read_only, struct err *err)
@@ -192,7 +161,7 @@ void store_close(struct store **store)
 	if (!s)
 		return;
 	store_flush(s, NULL);
-	sqlite3_close(s->db);
+	db_close(&s->db);
 	if (s->folder >= 0)
 		close(s->folder);
 	if (s->lock >= 0)
@@ -205,9 +174,9 @@ int store_recover(struct store *s, int64_t due, struct err *err)
 {
 	if (exec(s, "UPDATE entry SET pending = 0 WHERE pending", "recover pending entries", err) != STORE_OK)
 		return -1;
-	int count = sqlite3_changes(s->db);
-	sqlite3_stmt *st = prepare(s, "UPDATE job SET state = 'open', due = ?1 WHERE state = 'taken'");
-	sqlite3_bind_int64(st, 1, due);
+	int count = db_changes(s->db);
+	struct sqlite3_stmt *st = db_prepare(s->db, "UPDATE job SET state = 'open', due = ?1 WHERE state = 'taken'");
+	db_bind_int(st, 1, due);
 	return run(s, st, "open jobs again", err) == STORE_OK ? count : -1;
 }
 
@@ -294,11 +263,11 @@ static enum store_result insert_recipients(struct store *s, const struct quarant
 {
 	enum store_result result = STORE_OK;
 	for (size_t i = 0; i < entry->rcpt_to.n && result == STORE_OK; i++) {
-		sqlite3_stmt *st = prepare(s, "INSERT OR IGNORE INTO recipient (id, address, time)"
+		struct sqlite3_stmt *st = db_prepare(s->db, "INSERT OR IGNORE INTO recipient (id, address, time)"
 					      " VALUES (?1, ?2, ?3)");
-		bind_str(st, 1, entry->id);
-		bind_str(st, 2, entry->rcpt_to.v[i]);
-		sqlite3_bind_int64(st, 3, entry->time);
+		db_bind_str(st, 1, entry->id);
+		db_bind_str(st, 2, entry->rcpt_to.v[i]);
+		db_bind_int(st, 3, entry->time);
 		result = run(s, st, "add a recipient", err);
 	}
 	return result;
@@ -309,16 +278,16 @@ static enum store_result insert_entry(struct store *s, const struct quarantine_e
 {
 	struct buf json = BUF_INIT;
 	record_to_json(&quarantine_entry_record, entry, &json);
-	sqlite3_stmt *st = prepare(s, "INSERT OR REPLACE INTO entry (id, time, pending, sender, author,"
+	struct sqlite3_stmt *st = db_prepare(s->db, "INSERT OR REPLACE INTO entry (id, time, pending, sender, author,"
 				      " subject, size, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
-	bind_str(st, 1, entry->id);
-	sqlite3_bind_int64(st, 2, entry->time);
-	sqlite3_bind_int(st, 3, entry->pending);
-	bind_str(st, 4, entry->mail_from);
-	bind_str(st, 5, entry->from);
-	bind_str(st, 6, entry->subject);
-	sqlite3_bind_int64(st, 7, entry->size);
-	bind_str(st, 8, buf_str(&json));
+	db_bind_str(st, 1, entry->id);
+	db_bind_int(st, 2, entry->time);
+	db_bind_int(st, 3, entry->pending);
+	db_bind_str(st, 4, entry->mail_from);
+	db_bind_str(st, 5, entry->from);
+	db_bind_str(st, 6, entry->subject);
+	db_bind_int(st, 7, entry->size);
+	db_bind_str(st, 8, buf_str(&json));
 	enum store_result result = run(s, st, "add an entry", err);
 	buf_free(&json);
 	return result == STORE_OK ? insert_recipients(s, entry, err) : result;
@@ -337,8 +306,8 @@ static enum store_result insert_whole(struct store *s, const struct quarantine_e
 	if (is_lost(s))
 		return result == STORE_OK ? broken(err) : result;
 	if (result != STORE_OK)
-		sqlite3_exec(s->db, "ROLLBACK TO put", NULL, NULL, NULL);
-	if (sqlite3_exec(s->db, "RELEASE put", NULL, NULL, NULL) != SQLITE_OK && result == STORE_OK)
+		db_exec(s->db, "ROLLBACK TO put", "roll back", NULL);
+	if (db_exec(s->db, "RELEASE put", "keep an entry", NULL) < 0 && result == STORE_OK)
 		result = failed(s, "end an entry", err);
 	return result;
 }
@@ -362,24 +331,24 @@ enum store_result store_commit(struct store *s, struct str id, struct err *err)
 {
 	if (begin(s, err) != STORE_OK)
 		return STORE_IO_ERROR;
-	sqlite3_stmt *st = prepare(s, "UPDATE entry SET pending = 0 WHERE id = ?1 AND pending");
-	bind_str(st, 1, id);
+	struct sqlite3_stmt *st = db_prepare(s->db, "UPDATE entry SET pending = 0 WHERE id = ?1 AND pending");
+	db_bind_str(st, 1, id);
 	return run(s, st, "commit an entry", err);
 }
 
 /* 1 with the entry's time, 0 if there is none, -1. */
 static int entry_time(struct store *s, struct str id, bool untouched_only, int64_t *time_r)
 {
-	sqlite3_stmt *st = prepare(s, untouched_only ?
+	struct sqlite3_stmt *st = db_prepare(s->db, untouched_only ?
 		"SELECT time FROM entry WHERE id = ?1 AND label = '' AND NOT EXISTS"
 		" (SELECT 1 FROM recipient r WHERE r.id = entry.id AND r.state <> 'held')" :
 		"SELECT time FROM entry WHERE id = ?1");
-	bind_str(st, 1, id);
-	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
-	if (rc == SQLITE_ROW)
-		*time_r = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+	db_bind_str(st, 1, id);
+	int rc = db_step(s->db, st, "look an entry up", NULL);
+	if (rc > 0)
+		*time_r = db_int(st, 0);
+	db_end(st);
+	return rc;
 }
 
 static enum store_result forget(struct store *s, struct str id, bool untouched_only, struct err *err)
@@ -391,8 +360,8 @@ static enum store_result forget(struct store *s, struct str id, bool untouched_o
 	enum store_result result = begin(s, err);
 	if (result != STORE_OK)
 		return result;
-	sqlite3_stmt *st = prepare(s, "DELETE FROM entry WHERE id = ?1");
-	bind_str(st, 1, id);
+	struct sqlite3_stmt *st = db_prepare(s->db, "DELETE FROM entry WHERE id = ?1");
+	db_bind_str(st, 1, id);
 	result = run(s, st, "delete an entry", err);
 	if (result == STORE_OK)
 		result = commit(s, err);
@@ -417,11 +386,11 @@ enum store_result store_delete(struct store *s, struct str id, struct err *err)
 
 enum store_result store_label(struct store *s, struct str id, struct str label, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, "UPDATE entry SET label = ?2 WHERE id = ?1");
-	bind_str(st, 1, id);
-	bind_str(st, 2, label);
+	struct sqlite3_stmt *st = db_prepare(s->db, "UPDATE entry SET label = ?2 WHERE id = ?1");
+	db_bind_str(st, 1, id);
+	db_bind_str(st, 2, label);
 	enum store_result result = run(s, st, "label an entry", err);
-	return result == STORE_OK && sqlite3_changes(s->db) == 0 ? STORE_NOT_FOUND : result;
+	return result == STORE_OK && db_changes(s->db) == 0 ? STORE_NOT_FOUND : result;
 }
 
 enum store_result store_read(struct store *s, struct str id, struct buf *out, struct err *err)
@@ -465,75 +434,75 @@ const struct record store_found_record = RECORD("entry", struct store_found, fou
 
 static int load_recipients(struct store *s, struct arena *arena, struct store_found *found)
 {
-	sqlite3_stmt *st = prepare(s, "SELECT address, state, who, time FROM recipient WHERE id = ?1"
+	struct sqlite3_stmt *st = db_prepare(s->db, "SELECT address, state, who, time FROM recipient WHERE id = ?1"
 				      " ORDER BY address");
 	int rc;
-	bind_str(st, 1, found->entry.id);
+	db_bind_str(st, 1, found->entry.id);
 	found->recipients.v = ARENA_ARRAY(arena, found->entry.rcpt_to.n, struct store_recipient);
 	bool all_released = found->entry.rcpt_to.n > 0;
-	while ((rc = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW &&
+	while ((rc = db_step(s->db, st, "read recipients", NULL)) > 0 &&
 		found->recipients.n < found->entry.rcpt_to.n) {
 		struct store_recipient *r = &found->recipients.v[found->recipients.n++];
-		r->address = column(st, 0, arena);
-		r->state = column(st, 1, arena);
-		r->who = column(st, 2, arena);
-		r->time = sqlite3_column_int64(st, 3);
+		r->address = db_text(st, 0, arena);
+		r->state = db_text(st, 1, arena);
+		r->who = db_text(st, 2, arena);
+		r->time = db_int(st, 3);
 		all_released = all_released && str_eq_c(r->state, "released");
 	}
-	sqlite3_finalize(st);
+	db_end(st);
 	found->state = str_c(found->entry.pending ? "pending" : all_released ? "released" : "held");
-	return rc == SQLITE_DONE ? 0 : -1;
+	return rc == 0 ? 0 : -1;
 }
 
 /* Columns: pending, label, entry. */
-static int load_found(struct store *s, sqlite3_stmt *st, struct arena *arena,
+static int load_found(struct store *s, struct sqlite3_stmt *st, struct arena *arena,
 	struct store_found *found_r, struct err *err)
 {
-	*found_r = (struct store_found){ .label = column(st, 1, arena) };
-	if (record_from_json(&quarantine_entry_record, column(st, 2, arena), arena, &found_r->entry, err) < 0)
+	*found_r = (struct store_found){ .label = db_text(st, 1, arena) };
+	if (record_from_json(&quarantine_entry_record, db_text(st, 2, arena), arena, &found_r->entry, err) < 0)
 		return -1;
-	found_r->entry.pending = sqlite3_column_int(st, 0);
+	found_r->entry.pending = db_int(st, 0);
 	return load_recipients(s, arena, found_r);
 }
 
 enum store_result store_get(struct store *s, struct str id, struct arena *arena,
 	struct store_found *found_r, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, "SELECT pending, label, entry FROM entry WHERE id = ?1");
-	bind_str(st, 1, id);
-	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+	struct sqlite3_stmt *st = db_prepare(s->db, "SELECT pending, label, entry FROM entry WHERE id = ?1");
+	db_bind_str(st, 1, id);
+	int rc = db_step(s->db, st, "read an entry", err);
 	enum store_result result = STORE_OK;
-	if (rc == SQLITE_DONE) {
+	if (rc == 0) {
 		err_set(err, "there is no entry \"%.*s\"", STR_ARG(id));
 		result = STORE_NOT_FOUND;
-	} else if (rc != SQLITE_ROW || load_found(s, st, arena, found_r, err) < 0) {
+	} else if (rc < 0 || load_found(s, st, arena, found_r, err) < 0) {
 		result = failed(s, "read an entry", err);
 	}
-	sqlite3_finalize(st);
+	db_end(st);
 	return result;
 }
 
-static sqlite3_stmt *list_statement(struct store *s, const struct store_query *q)
+static struct sqlite3_stmt *list_statement(struct store *s, const struct store_query *q)
 {
-	sqlite3_stmt *st = prepare(s,
+	struct sqlite3_stmt *st = db_prepare(s->db,
 		"SELECT pending, label, entry FROM entry WHERE (?1 = 0 OR time < ?1)"
 		" AND (?2 = '' OR EXISTS (SELECT 1 FROM recipient r WHERE r.id = entry.id AND r.address = ?2))"
 		" AND (?3 = '' OR instr(lower(subject), lower(?3)) OR instr(lower(author), lower(?3))"
 		" OR instr(lower(sender), lower(?3))) ORDER BY time DESC, id DESC LIMIT ?4");
-	sqlite3_bind_int64(st, 1, q->before);
-	bind_str(st, 2, q->recipient);
-	bind_str(st, 3, q->text);
-	sqlite3_bind_int64(st, 4, q->limit <= 0 ? 100 : q->limit > STORE_LIST_MAX ? STORE_LIST_MAX : q->limit);
+	db_bind_int(st, 1, q->before);
+	db_bind_str(st, 2, q->recipient);
+	db_bind_str(st, 3, q->text);
+	db_bind_int(st, 4, q->limit <= 0 ? 100 : q->limit > STORE_LIST_MAX ? STORE_LIST_MAX : q->limit);
 	return st;
 }
 
 enum store_result store_list(struct store *s, const struct store_query *query, struct arena *arena,
 	bool (*each)(void *context, const struct store_found *found), void *context, struct err *err)
 {
-	sqlite3_stmt *st = list_statement(s, query);
+	struct sqlite3_stmt *st = list_statement(s, query);
 	enum store_result result = STORE_OK;
 	int rc;
-	while ((rc = st ? sqlite3_step(st) : SQLITE_ERROR) == SQLITE_ROW) {
+	while ((rc = db_step(s->db, st, "list entries", err)) > 0) {
 		struct store_found found;
 		if (load_found(s, st, arena, &found, err) < 0) {
 			result = STORE_IO_ERROR;
@@ -544,24 +513,24 @@ enum store_result store_list(struct store *s, const struct store_query *query, s
 		if (!more)
 			break;
 	}
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+	if (rc < 0)
 		result = failed(s, "list entries", err);
-	sqlite3_finalize(st);
+	db_end(st);
 	return result;
 }
 
 enum store_result store_count(struct store *s, struct store_counts *counts_r, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, "SELECT count(*), coalesce(sum(pending), 0), coalesce(sum(size), 0),"
+	struct sqlite3_stmt *st = db_prepare(s->db, "SELECT count(*), coalesce(sum(pending), 0), coalesce(sum(size), 0),"
 				      " (SELECT count(*) FROM job) FROM entry");
-	if (!st || sqlite3_step(st) != SQLITE_ROW) {
-		sqlite3_finalize(st);
+	if (db_step(s->db, st, "count entries", err) <= 0) {
+		db_end(st);
 		return failed(s, "count entries", err);
 	}
-	*counts_r = (struct store_counts){ .held = sqlite3_column_int64(st, 0) - sqlite3_column_int64(st, 1),
-		.pending = sqlite3_column_int64(st, 1), .octets = sqlite3_column_int64(st, 2),
-		.jobs = sqlite3_column_int64(st, 3) };
-	sqlite3_finalize(st);
+	*counts_r = (struct store_counts){ .held = db_int(st, 0) - db_int(st, 1),
+		.pending = db_int(st, 1), .octets = db_int(st, 2),
+		.jobs = db_int(st, 3) };
+	db_end(st);
 	return STORE_OK;
 }
 
@@ -570,26 +539,26 @@ enum store_result store_count(struct store *s, struct store_counts *counts_r, st
 static enum store_result take_recipient(struct store *s, struct str id, struct str address,
 	int64_t job, struct str who, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, "UPDATE recipient SET state = 'releasing', job = ?1, who = ?2,"
+	struct sqlite3_stmt *st = db_prepare(s->db, "UPDATE recipient SET state = 'releasing', job = ?1, who = ?2,"
 				      " time = unixepoch() WHERE id = ?3 AND state = 'held'"
 				      " AND (?4 = '' OR address = ?4)");
-	sqlite3_bind_int64(st, 1, job);
-	bind_str(st, 2, who);
-	bind_str(st, 3, id);
-	bind_str(st, 4, address);
+	db_bind_int(st, 1, job);
+	db_bind_str(st, 2, who);
+	db_bind_str(st, 3, id);
+	db_bind_str(st, 4, address);
 	return run(s, st, "take a recipient", err);
 }
 
 static enum store_result make_job(struct store *s, struct str id, int64_t *job_r, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, "INSERT INTO job (id) SELECT id FROM entry WHERE id = ?1 AND NOT pending");
-	bind_str(st, 1, id);
+	struct sqlite3_stmt *st = db_prepare(s->db, "INSERT INTO job (id) SELECT id FROM entry WHERE id = ?1 AND NOT pending");
+	db_bind_str(st, 1, id);
 	enum store_result result = run(s, st, "make a job", err);
-	if (result == STORE_OK && sqlite3_changes(s->db) == 0) {
+	if (result == STORE_OK && db_changes(s->db) == 0) {
 		err_set(err, "there is no entry \"%.*s\" that is held", STR_ARG(id));
 		result = STORE_NOT_FOUND;
 	}
-	*job_r = sqlite3_last_insert_rowid(s->db);
+	*job_r = db_last_id(s->db);
 	return result;
 }
 
@@ -602,7 +571,7 @@ static enum store_result release_in(struct store *s, struct str id, const struct
 	for (size_t i = 0; result == STORE_OK && (i < recipients->n || (i == 0 && recipients->n == 0)); i++) {
 		struct str address = recipients->n ? recipients->v[i] : STR("");
 		result = take_recipient(s, id, address, job, who, err);
-		taken += sqlite3_changes(s->db);
+		taken += db_changes(s->db);
 	}
 	if (result == STORE_OK && taken == 0) {
 		err_set(err, "none of these recipients is held: the message was released to them before");
@@ -631,7 +600,7 @@ enum store_result store_release(struct store *s, struct str id, const struct str
 	result = release_in(s, id, recipients, who, err);
 	if (result == STORE_OK)
 		return commit_own(s, err);
-	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	db_exec(s->db, "ROLLBACK", "roll back", NULL);
 	s->in_transaction = false;
 	return result;
 }
@@ -643,11 +612,11 @@ static int load_job(struct store *s, struct arena *arena, struct store_job *job,
 		return -1;
 	job->entry = found.entry;
 	job->recipients.v = ARENA_ARRAY(arena, found.recipients.n, struct str);
-	sqlite3_stmt *st = prepare(s, "SELECT address FROM recipient WHERE job = ?1 AND state = 'releasing'");
-	sqlite3_bind_int64(st, 1, job->job);
-	while (st && sqlite3_step(st) == SQLITE_ROW && job->recipients.n < found.recipients.n)
-		job->recipients.v[job->recipients.n++] = column(st, 0, arena);
-	sqlite3_finalize(st);
+	struct sqlite3_stmt *st = db_prepare(s->db, "SELECT address FROM recipient WHERE job = ?1 AND state = 'releasing'");
+	db_bind_int(st, 1, job->job);
+	while (db_step(s->db, st, "read a job", err) > 0 && job->recipients.n < found.recipients.n)
+		job->recipients.v[job->recipients.n++] = db_text(st, 0, arena);
+	db_end(st);
 	return 0;
 }
 
@@ -655,10 +624,10 @@ static int load_job(struct store *s, struct arena *arena, struct store_job *job,
 static enum store_result set_job(struct store *s, int64_t job, const char *sql, int64_t due,
 	struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, sql);
-	sqlite3_bind_int64(st, 1, job);
-	if (st && sqlite3_bind_parameter_count(st) > 1)
-		sqlite3_bind_int64(st, 2, due);
+	struct sqlite3_stmt *st = db_prepare(s->db, sql);
+	db_bind_int(st, 1, job);
+	/* Out of range, and so without effect, where the statement has one parameter. */
+	db_bind_int(st, 2, due);
 	return run(s, st, "change a job", err);
 }
 
@@ -666,22 +635,18 @@ int store_job_next(struct store *s, int64_t now, struct arena *arena, struct sto
 	struct err *err)
 {
 	for (;;) {
-		sqlite3_stmt *st = prepare(s, "SELECT job, id FROM job WHERE state = 'open' AND due <= ?1"
+		struct sqlite3_stmt *st = db_prepare(s->db, "SELECT job, id FROM job WHERE state = 'open' AND due <= ?1"
 					      " ORDER BY job LIMIT 1");
-		sqlite3_bind_int64(st, 1, now);
-		int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+		db_bind_int(st, 1, now);
+		int rc = db_step(s->db, st, "find a job", err);
 		*job_r = (struct store_job){ 0 };
-		if (rc == SQLITE_ROW) {
-			job_r->job = sqlite3_column_int64(st, 0);
-			job_r->id = column(st, 1, arena);
+		if (rc > 0) {
+			job_r->job = db_int(st, 0);
+			job_r->id = db_text(st, 1, arena);
 		}
-		sqlite3_finalize(st);
-		if (rc == SQLITE_DONE)
-			return 0;
-		if (rc != SQLITE_ROW) {
-			failed(s, "find a job", err);
-			return -1;
-		}
+		db_end(st);
+		if (rc <= 0)
+			return rc;
 		if (load_job(s, arena, job_r, NULL) == 0 && job_r->recipients.n)
 			break;
 		if (set_job(s, job_r->job, "DELETE FROM job WHERE job = ?1", 0, err) != STORE_OK)
@@ -696,10 +661,10 @@ static enum store_result set_delivered(struct store *s, int64_t job, const struc
 {
 	enum store_result result = STORE_OK;
 	for (size_t i = 0; i < addresses->n && result == STORE_OK; i++) {
-		sqlite3_stmt *st = prepare(s, "UPDATE recipient SET state = 'released', time = unixepoch()"
+		struct sqlite3_stmt *st = db_prepare(s->db, "UPDATE recipient SET state = 'released', time = unixepoch()"
 					      " WHERE job = ?1 AND address = ?2 AND state = 'releasing'");
-		sqlite3_bind_int64(st, 1, job);
-		bind_str(st, 2, addresses->v[i]);
+		db_bind_int(st, 1, job);
+		db_bind_str(st, 2, addresses->v[i]);
 		result = run(s, st, "remember a delivery", err);
 	}
 	return result;
