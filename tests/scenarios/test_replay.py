@@ -17,7 +17,7 @@ HEAD = "From: {sender}\r\nTo: alice@example.net\r\nSubject: {name}\r\nDate: Fri,
 
 # What does not lie in the corpus as it is, so that no scanner finds it there.
 PLACES = {b"@EICAR@": b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD" + b"-ANTIVIRUS-TEST-FILE!$H+H*",
-          b"@GTUBE@": b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD" + b"-ANTI-UBE-TEST-EMAIL*C.34X",
+          b"@GTUBE@": b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD" + b"-ANTI-UBE-TEST-EMAIL*C.34X",
           b"@DATE@": b"Fri, 20 Nov 2026 12:00:00 +0000"}
 
 
