@@ -358,6 +358,48 @@ static void test_headerline(void **state)
 	buf_free(&unfolded);
 }
 
+/* ---- reading ---- */
+
+static void test_read(void **state)
+{
+	static const struct {
+		const char *value;
+		const char *items; /* "method=result[header.d]" each */
+	} rows[] = {
+		{ "", "" },
+		{ "mx.example.net; none", "mx.example.net= none=" },
+		{ "mx; spf=pass smtp.mailfrom=a@b; dkim=pass header.d=x.example",
+			"mx= spf=pass dkim=pass[x.example]" },
+		{ "i=1; mx 1; dkim = pass (2048-bit key; header.d=evil.example)\r\n header.d = x.example;",
+			"i=1 mx= dkim=pass[x.example] =" },
+		{ "mx; dkim/1=fail reason=\"a; b=c header.d=evil.example\" header.d=x.example",
+			"mx= dkim=fail[x.example]" },
+		{ "mx; dmarc=(comment)pass (p=reject \\) ; spf=pass) Header.D=\"x.example\"",
+			"mx= dmarc=pass[x.example]" },
+		{ "mx; x=\"never ends; dkim=pass", "mx= x=never ends; dkim=pass" },
+		{ "mx; (never ends; dkim=pass", "mx= =" },
+		{ "mx; dkim=pass header.d=; spf=fail", "mx= dkim=pass spf=fail" },
+		{ ";;=;\"", "= = = =" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf got = BUF_INIT;
+		struct str rest = str_c(rows[i].value);
+		struct authres_item item;
+
+		while (rest.p && rows[i].value[0] && authres_next(&rest, &item)) {
+			struct str d = authres_property(&item, "header.d");
+			buf_printf(&got, "%s%.*s=%.*s", got.n ? " " : "", STR_ARG(item.method),
+				STR_ARG(item.result));
+			if (d.n)
+				buf_printf(&got, "[%.*s]", STR_ARG(d));
+		}
+		if (!str_eq_c(buf_str(&got), rows[i].items))
+			fail_msg("\"%s\": \"%.*s\"", rows[i].value, STR_ARG(buf_str(&got)));
+		buf_free(&got);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_oracle),
 		cmocka_unit_test(test_received_spf),
 		cmocka_unit_test(test_many_verdicts),
+		cmocka_unit_test(test_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
