@@ -1,5 +1,7 @@
 #include "core/mail/pubkey.h"
 
+#define OPENSSL_SUPPRESS_DEPRECATED /* d2i_RSA_PUBKEY(), which knows the short way to a key */
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -172,19 +174,32 @@ static bool allows(const struct tags *tags, const char *name, const char *wanted
 	return false;
 }
 
+/* d2i_PUBKEY() of OpenSSL 3.0 asks every decoder of every provider, which takes many times as long as
+ * verifying a signature. */
+static EVP_PKEY *load_rsa(const uint8_t *der, size_t n)
+{
+	ERR_set_mark();
+	RSA *rsa = d2i_RSA_PUBKEY(NULL, &der, (long)n);
+	ERR_pop_to_mark();
+	EVP_PKEY *key = rsa ? EVP_PKEY_new() : NULL;
+	if (key && EVP_PKEY_assign_RSA(key, rsa))
+		return key;
+	EVP_PKEY_free(key);
+	RSA_free(rsa);
+	return NULL;
+}
+
 static EVP_PKEY *load(struct str p, bool rsa, const char **reason_r)
 {
-	const uint8_t *at = (const uint8_t *)p.p;
+	const uint8_t *octets = (const uint8_t *)p.p;
 
 	*reason_r = "the key cannot be read";
 	if (!rsa) /* RFC 8463 4: bare, 32 octets */
-		return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, at, p.n);
-	EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)p.n);
-	if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA &&
-		EVP_PKEY_get_bits(key) >= PUBKEY_RSA_BITS_MIN)
+		return EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, octets, p.n);
+	EVP_PKEY *key = load_rsa(octets, p.n);
+	if (!key || EVP_PKEY_get_bits(key) >= PUBKEY_RSA_BITS_MIN)
 		return key;
-	if (key)
-		*reason_r = "the key has fewer than 1024 bits";
+	*reason_r = "the key has fewer than 1024 bits";
 	EVP_PKEY_free(key);
 	return NULL;
 }
