@@ -150,11 +150,15 @@ class Gateway:
 
     # ---- life
 
-    def spawn(self):
-        """Starts it without waiting for anything."""
+    def set_up(self):
+        """Users and folders, which as root are made before anything is started or kept."""
         if os.geteuid() == 0 and not runs_as_nobody():
             subprocess.run([str(GATEPOST), "setup", "-c", str(self.conf)], check=True,
                            env=environment(), stdout=subprocess.DEVNULL)
+
+    def spawn(self):
+        """Starts it without waiting for anything."""
+        self.set_up()
         self.process = subprocess.Popen(
             [str(GATEPOST), "run", "-c", str(self.conf)], env={**environment(), **self.environment},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, **identity())

@@ -11,6 +11,7 @@ import pytest
 
 def test_keygen_prints_the_record_and_keeps_the_key(make_gateway):
     gateway = make_gateway(start=False)
+    gateway.set_up()
     done = gateway.run("dkim", "keygen", "Example.NET", "--selector", "s1")
     assert done.returncode == 0, done.stderr
     path = pathlib.Path(re.search(r"The key is in (\S+)\. ", done.stdout)[1])
@@ -28,6 +29,7 @@ def test_keygen_prints_the_record_and_keeps_the_key(make_gateway):
 
 def test_a_key_of_each_kind_and_a_list(make_gateway):
     gateway = make_gateway(start=False)
+    gateway.set_up()
     assert "dkim keygen" in gateway.run("dkim", "list").stdout
     made = [json.loads(gateway.run("dkim", "keygen", "example.net", "--json", *more).stdout)
             for more in ([], ["--ed25519"])]

@@ -135,6 +135,7 @@ def test_a_policy_further_up_holds(doctor, dns):
 
 @pytest.mark.parametrize("kind", [[], ["--ed25519"]])
 def test_dkim_keys(doctor, dns, kind):
+    doctor.gateway.set_up()
     made = doctor.gateway.run("dkim", "keygen", "--json", *kind, "example.net")
     assert made.returncode == 0, made.stderr
     key = json.loads(made.stdout)
