@@ -45,7 +45,7 @@ enum packet {
 			 the child's, role who will talk to it */
 	CTL_DIED,     /* loader to supervisor, supervisor to who talked to it: struct ctl_died */
 	CTL_KILL,     /* front or web to supervisor, supervisor to loader: struct ctl_peer */
-	CTL_RELOAD,   /* web or trainer to supervisor: as SIGHUP */
+	CTL_RELOAD,   /* scanner to supervisor: as SIGHUP, since its database has changed */
 
 	/* to an inspector */
 	EVALUATE = 20,	 /* struct evaluate_request, [message] → EVALUATE_NEEDS or EVALUATE_VERDICT */

@@ -22,6 +22,7 @@ struct clamav_engine {
 	struct cl_scan_options options;
 	unsigned signatures;
 	uint64_t stamp; /* of the database's files */
+	uint64_t told;	/* the last that was told to be another */
 	char version[128];
 };
 
@@ -102,10 +103,13 @@ static uint64_t stamp_all(const struct clamav_conf *conf, size_t *files_r)
 	return sum;
 }
 
-bool clamav_engine_is_stale(const struct clamav_engine *e)
+bool clamav_engine_is_stale(struct clamav_engine *e)
 {
 	size_t files;
-	return stamp_all(&e->conf, &files) != e->stamp;
+	uint64_t now = stamp_all(&e->conf, &files);
+	bool is_news = now != e->stamp && now != e->told;
+	e->told = now;
+	return is_news;
 }
 
 static int load_database(struct clamav_engine *e, struct err *err)

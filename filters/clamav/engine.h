@@ -30,7 +30,8 @@ void clamav_engine_folder(struct clamav_engine *engine, const char *folder);
 /* Never fails: what went wrong is a result of its own. Strings are the arena's. */
 void clamav_engine_scan(struct clamav_engine *engine, struct str message, struct arena *arena,
 	struct facts_scan *scan_r);
-/* Has any of the database's files changed, come or gone since the load? */
-bool clamav_engine_is_stale(const struct clamav_engine *engine);
+/* Has any of the database's files changed, come or gone since the load? Told once for each state of
+ * the files: one that turns out to be broken is not tried again, the next one is. */
+bool clamav_engine_is_stale(struct clamav_engine *engine);
 
 #endif

@@ -27,7 +27,6 @@ struct scanner {
 	struct clamav_conf conf;
 	struct arena *arena;
 	char folder[128];
-	bool has_asked; /* for a reload: once is enough */
 };
 
 /* Folders: /dev/shm/gatepost-scan-PID/CHILD */
@@ -173,10 +172,7 @@ static int work(struct loader_child *child, struct ipc_packet *request, struct e
 static bool tick(struct role_self *self)
 {
 	struct scanner *s = self->context;
-	if (s->has_asked || !s->engine || !clamav_engine_is_stale(s->engine))
-		return false;
-	s->has_asked = true;
-	return true;
+	return s->engine && clamav_engine_is_stale(s->engine);
 }
 
 int main(int argc, char **argv)

@@ -87,7 +87,7 @@ static int take(struct process *process, const struct ipc_packet *packet, struct
 		wiring_kill_child(s, process, &peer);
 		return 0;
 	case CTL_RELOAD:
-		if (process->role != ROLE_WEB && process->role != ROLE_TRAINER)
+		if (process->role != ROLE_SCANNER)
 			return err_set(err, "this role may not ask for a reload");
 		supervisor_reload(s);
 		return 0;

@@ -234,6 +234,7 @@ static void a_new_database_is_noticed(void **state)
 	assert_false(clamav_engine_is_stale(f->engine));
 	write_database(f, "t.ndb", "Test.Two:0:*:74776f2d73696d706c652d7369676e61747572652d6c6f6e676572\n");
 	assert_true(clamav_engine_is_stale(f->engine));
+	assert_false(clamav_engine_is_stale(f->engine));
 }
 
 int main(void)

@@ -1,0 +1,38 @@
+"""A new virus database is loaded beside the old one; a broken one changes nothing."""
+
+MESSAGE = (b"From: Bob <bob@example.org>\r\nTo: alice@example.net\r\nSubject: %s\r\n"
+           b"Date: Fri, 20 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\n%s\r\n")
+FIRST, SECOND = b"one-simple-signature", b"another-simple-signature"
+
+
+def signature(name, words):
+    return f"Test.{name}:0:*:{words.hex()}\n"
+
+
+def test_new_database(make_gateway, folder, sink):
+    database = folder / "signatures"
+    database.mkdir(mode=0o755)
+    (database / "t.ndb").write_text(signature("First", FIRST))
+    gateway = make_gateway(backend=sink.url, extra=f'filter "clamav" {{ database = {{ "{database}" }} }}')
+    seen = 0
+
+    def action(words):
+        nonlocal seen
+        with gateway.smtp() as smtp:
+            smtp.ehlo()
+            assert smtp.message(MESSAGE % (words, words)).code == 250
+        seen += 1
+        return gateway.wait_event("message", seen)["action"]
+
+    assert action(FIRST) == "quarantine"
+    assert action(SECOND) == "forward"
+    (database / "t.ndb").write_text(signature("Second", SECOND))
+    gateway.wait_event("reloaded")
+    assert action(SECOND) == "quarantine"
+    gateway.expect("reload-refused", "role-failed", "start-failed", "config-error")
+    (database / "t.ndb").write_text("this is no signature\n")
+    assert "broken" in str(gateway.wait_event("reload-refused"))
+    assert action(SECOND) == "quarantine", "what served goes on"
+    (database / "t.ndb").write_text(signature("First", FIRST))
+    gateway.wait_event("reloaded", 2)
+    assert action(FIRST) == "quarantine"
