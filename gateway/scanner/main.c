@@ -175,6 +175,15 @@ static bool tick(struct role_self *self)
 	return s->engine && clamav_engine_is_stale(s->engine);
 }
 
+/* The licence boundary lies where the security boundary is: this program says so itself. */
+static int print_version(void)
+{
+	puts("gatepost scanner " GATEPOST_VERSION "\n"
+	     "Its sources are under the BSD 2-clause licence. Linked with libclamav, this executable\n"
+	     "as a whole is under the GNU General Public License, version 2.");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct loader_def scanner = {
@@ -187,5 +196,7 @@ int main(int argc, char **argv)
 		.tick_ms = 5000,
 		.memory_bytes = (size_t)1 << 30,
 	};
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return print_version();
 	return loader_main(&scanner, argc, argv);
 }

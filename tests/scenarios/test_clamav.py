@@ -1,5 +1,9 @@
 """A new virus database is loaded beside the old one; a broken one changes nothing."""
 
+import subprocess
+
+from tests.fakes import gateway as fakes
+
 MESSAGE = (b"From: Bob <bob@example.org>\r\nTo: alice@example.net\r\nSubject: %s\r\n"
            b"Date: Fri, 20 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\n%s\r\n")
 FIRST, SECOND = b"one-simple-signature", b"another-simple-signature"
@@ -36,3 +40,9 @@ def test_new_database(make_gateway, folder, sink):
     (database / "t.ndb").write_text(signature("First", FIRST))
     gateway.wait_event("reloaded", 2)
     assert action(FIRST) == "quarantine"
+
+
+def test_the_scanner_names_its_licence():
+    done = subprocess.run([str(fakes.BUILD / "libexec/gatepost/scanner"), "--version"], capture_output=True,
+                          text=True, check=True, env=fakes.environment())
+    assert "General Public License, version 2" in done.stdout
