@@ -1,4 +1,5 @@
-"""Says at the end of a run how many cases of each public suite are right: `arc suite: 171 of 171`."""
+"""Each case of a suite is a test; at the end of a run it is said how many of them are right:
+`arc suite: 171 of 171`."""
 
 import pathlib
 
@@ -15,3 +16,14 @@ def pytest_terminal_summary(terminalreporter):
             right[name] = right.get(name, 0) + (outcome == "passed")
     for name in sorted(all_cases):
         terminalreporter.write_line(f"{name}: {right[name]} of {all_cases[name]}")
+
+
+def pytest_generate_tests(metafunc):
+    """A module's cases(), whose first part is the name. Without the suite, or what reads it, there is none: skipped."""
+    if "case" not in metafunc.fixturenames:
+        return
+    try:
+        rows = list(metafunc.module.cases())
+    except (FileNotFoundError, ImportError):
+        rows = []
+    metafunc.parametrize("case", rows, ids=[row[0] for row in rows])

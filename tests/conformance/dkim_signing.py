@@ -1,18 +1,11 @@
 """What core/mail/sign.c signs must verify elsewhere: with dkimpy (Debian's python3-dkim), and with our own
 filter, which is libopendkim. Both algorithms, all canonicalisations, odd folding and line ends.
-
-As a program it prints `dkim signing: N of M verify`; with pytest each case is a test. GATEPOST_DKIM_SIGN
-names the program (default: the newest build folder's tests/dkim_sign).
 """
-import os
 import pathlib
 import re
 import subprocess
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import dkim_differential  # noqa: E402
-import dkim_suite  # noqa: E402
+from tests.conformance import dkim_differential, dkim_suite, programs
 
 TIME = "1700000000"
 # Folded in every way that RFC 5322 allows, repeated, long, empty, and without what is usual.
@@ -32,12 +25,7 @@ CHANGES = {
 
 
 def command():
-    if os.environ.get("GATEPOST_DKIM_SIGN"):
-        return os.environ["GATEPOST_DKIM_SIGN"]
-    for build in sorted(dkim_suite.ROOT.glob("build*"), key=lambda p: -p.stat().st_mtime):
-        if (build / "tests/dkim_sign").exists():
-            return str(build / "tests/dkim_sign")
-    return None
+    return programs.program("GATEPOST_DKIM_SIGN", "tests/dkim_sign")
 
 
 KEYS = {}
@@ -46,7 +34,7 @@ KEYS = {}
 def key(algorithm):
     """(PEM, record), made once."""
     if algorithm not in KEYS:
-        done = subprocess.run([command(), "--key", algorithm], capture_output=True, check=True, timeout=60)
+        done = subprocess.run(command() + ["--key", algorithm], capture_output=True, check=True, timeout=60)
         KEYS[algorithm] = done.stdout.rsplit(b"\n", 1)
     return KEYS[algorithm]
 
@@ -69,7 +57,7 @@ def sign(algorithm, form, message, tmp):
     folder = pathlib.Path(tmp)
     (folder / "message.eml").write_bytes(message)
     (folder / "key.pem").write_bytes(key(algorithm)[0] + b"\n")
-    done = subprocess.run([command(), f"{tmp}/message.eml", f"{tmp}/key.pem", "example.com", "s1", *form, TIME],
+    done = subprocess.run(command() + [f"{tmp}/message.eml", f"{tmp}/key.pem", "example.com", "s1", *form, TIME],
                           capture_output=True, check=True, timeout=20)
     return done.stdout
 
@@ -92,44 +80,9 @@ def judge(case, tmp):
     return right and theirs == expected, f"dkimpy {theirs}, ours {ours}"
 
 
-def pytest_generate_tests(metafunc):
-    if "case" in metafunc.fixturenames:
-        rows = list(cases())
-        metafunc.parametrize("case", rows, ids=[r[0] for r in rows])
-
-
 def test_case(case, tmp_path):
     import pytest
 
     pytest.importorskip("dkim")
-    if not dkim_suite.command() or not command():
-        pytest.skip("gatepost or dkim_sign is not built")
     right, got = judge(case, tmp_path)
     assert right, got
-
-
-def main():
-    import tempfile
-
-    try:
-        import dkim  # noqa: F401
-    except ImportError:
-        print("dkim signing: skipped, python3-dkim is not there")
-        return 0
-    if not dkim_suite.command() or not command():
-        print("dkim signing: skipped, gatepost or dkim_sign is not built")
-        return 0
-    count = right = 0
-    with tempfile.TemporaryDirectory() as tmp:
-        for case in cases():
-            good, got = judge(case, tmp)
-            count += 1
-            right += good
-            if not good:
-                print(f"  {case[0]}: {got}")
-    print(f"dkim signing: {right} of {count} verify")
-    return 0 if right == count else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

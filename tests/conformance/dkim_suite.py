@@ -1,29 +1,16 @@
 """Signed messages that others made (../shared/suites/dkim), each with the result that its origin
 gives it, through the facts JSON that `gatepost check --facts` reads.
-
-As a program it prints `dkim suite: N of M` and exits 1 unless all are right; with pytest each case
-is a test. GATEPOST_CHECK names the command (default: the newest build folder's judge).
 """
 import json
-import os
 import pathlib
-import shlex
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SUITE = ROOT.parent / "shared/suites/dkim"
+from tests.conformance import programs
+
+SUITE = programs.SUITES / "dkim"
 RFC8463_KEY = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 NOW = "2022-11-07T20:00:00Z"
-
-
-def command():
-    if os.environ.get("GATEPOST_CHECK"):
-        return shlex.split(os.environ["GATEPOST_CHECK"])
-    for build in sorted(ROOT.glob("build*"), key=lambda p: -p.stat().st_mtime):
-        if (build / "libexec/gatepost/judge").exists():
-            return [str(build / "libexec/gatepost/judge"), "check"]
-    return None
 
 
 def crlf(octets):
@@ -93,8 +80,8 @@ def check(message, dns, tmp, now=None):
         {"now": now or signing_time(message), "client": {"ip": "192.0.2.1"}, "helo": "mail.example.org",
          "mail_from": "bob@example.org", "dns": dns}))
     (pathlib.Path(tmp) / "message.eml").write_bytes(message)
-    done = subprocess.run(command() + ["--facts", f"{tmp}/facts.json", "--json", "--wire",
-                                       f"{tmp}/message.eml"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(programs.check() + ["--facts", f"{tmp}/facts.json", "--json", "--wire", f"{tmp}/message.eml"],
+                          capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["auth"]["dkim"]
 
@@ -116,39 +103,7 @@ def judge(message, dns, results, tmp):
     return bool(mine) and {g["result"] for g in mine} <= results, got
 
 
-def pytest_generate_tests(metafunc):
-    if "case" in metafunc.fixturenames:
-        rows = list(cases()) if SUITE.exists() else []
-        metafunc.parametrize("case", rows, ids=[r[0] for r in rows])
-
-
 def test_case(case, tmp_path):
-    import pytest
-
-    if not command():
-        pytest.skip("no gatepost is built")
     _, message, dns, results = case
     right, got = judge(message, dns, results, tmp_path)
     assert right, f"{got}, expected {' or '.join(results)}"
-
-
-def main():
-    import tempfile
-
-    if not SUITE.exists() or not command():
-        print("dkim suite: skipped, ../shared/suites/dkim or a build is not there")
-        return 0
-    count = right = 0
-    with tempfile.TemporaryDirectory() as tmp:
-        for name, message, dns, results in cases():
-            good, got = judge(message, dns, results, tmp)
-            count += 1
-            right += good
-            if not good:
-                print(f"  {name}: {got}, expected {' or '.join(results)}")
-    print(f"dkim suite: {right} of {count}")
-    return 0 if right == count else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
