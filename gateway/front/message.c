@@ -5,8 +5,10 @@
 #include "gateway/front/judgement.h"
 #include "gateway/front/poison.h"
 #include "gateway/front/session.h"
+#include "gateway/front/signing.h"
 #include "gateway/front/summary.h"
 #include "gateway/front/trace.h"
+#include "gateway/log.h"
 
 static void end(struct session *s, const struct summary *summary)
 {
@@ -58,13 +60,51 @@ static struct verdict *unscannable(struct transaction *t)
 	return v;
 }
 
+static void not_signed(struct session *s)
+{
+	end_with(s, "451 4.3.0 The message cannot be signed now, try again later");
+}
+
+/* Without its signatures others may refuse it: so far nothing has happened, and there is another try. */
+static void on_signed(void *context, bool is_complete, struct str lines)
+{
+	struct session *s = context;
+	struct transaction *t = s->transaction;
+
+	t->signing = NULL;
+	t->signatures = lines;
+	if (is_complete)
+		deliver_start(t, on_delivered, s);
+	else
+		not_signed(s);
+}
+
+static bool is_forwarded(const struct transaction *t)
+{
+	for (size_t i = 0; i < t->verdict->recipients.n; i++)
+		if (t->verdict->recipients.v[i].action <= ACTION_TAG)
+			return !t->lesson;
+	return false;
+}
+
+/* Before any mailbox server is asked: none waits while we sign. */
 static void carry_out(struct session *s, struct verdict *verdict)
 {
 	struct transaction *t = s->transaction;
+	struct signing_order order = { .domain = t->sign_for, .fd = t->body.fd, .arena = t->arena,
+		.done = on_signed, .context = s };
 
 	t->verdict = verdict;
 	t->judged_ms = loop_now_ms(s->front->loop);
-	deliver_start(t, on_delivered, s);
+	if (!t->sign_for.n || !is_forwarded(t)) {
+		deliver_start(t, on_delivered, s);
+		return;
+	}
+	t->signing = signing_start(s->front, &order);
+	if (!t->signing) {
+		log_event(LOG_LEVEL_ERROR, "not-signed", "%.*s has no key", STR_ARG(t->sign_for));
+		not_signed(s);
+	}
 }
 
 static void carry_out_poison(struct session *s)

@@ -174,7 +174,8 @@ static void begin(struct releases *r)
 	r->sending = sending_offer(r->front, &order);
 }
 
-static void on_signed(void *context, struct str lines)
+/* It goes without what could not be made: it is wanted more than its signatures are. */
+static void on_signed(void *context, bool is_complete, struct str lines)
 {
 	struct releases *r = context;
 	struct buf headers = BUF_INIT;

@@ -8,6 +8,8 @@
 
 static const char *const algorithms[] = { "rsa-sha256", "ed25519-sha256" };
 enum { ALGORITHMS = sizeof(algorithms) / sizeof(algorithms[0]) };
+/* WAIT_MS: for a free inspector. The sender is still connected, and was promised ten minutes by nobody. */
+enum { WAIT_MS = 30000, DEATHS = 2 };
 
 struct signing {
 	struct front *front;
@@ -15,6 +17,8 @@ struct signing {
 	struct buf lines;
 	size_t next; /* algorithm */
 	const struct keyring_key *key; /* that is being used */
+	unsigned deaths;	       /* of those who were to hash for it */
+	bool is_complete;
 	struct work *work;
 };
 
@@ -25,8 +29,7 @@ void signing_cancel(struct signing **signing)
 	if (!s)
 		return;
 	*signing = NULL;
-	if (s->work)
-		workers_cancel(&s->work);
+	workers_cancel(&s->work);
 	buf_free(&s->lines);
 	free(s);
 }
@@ -58,7 +61,27 @@ static int add_line(struct signing *s, const struct ipc_packet *reply, struct er
 	return 0;
 }
 
-static bool ask(struct signing *s);
+static void ask(struct signing *s);
+
+/* One after the other: there are few, and each is quick. False: there is no other key. */
+static bool next_key(struct signing *s)
+{
+	s->key = NULL;
+	s->deaths = 0;
+	while (!s->key && s->next < ALGORITHMS)
+		s->key = keyring_find(&s->front->keyring, s->order.domain, algorithms[s->next++]);
+	return s->key;
+}
+
+static void finish(struct signing *s)
+{
+	struct signing_order order = s->order;
+	struct str lines = arena_dup(order.arena, buf_str(&s->lines));
+	bool is_complete = s->is_complete;
+
+	signing_cancel(&s);
+	order.done(order.context, is_complete, lines);
+}
 
 static void on_draft(void *context, enum workers_end end, const struct ipc_packet *reply,
 	int64_t index)
@@ -68,31 +91,25 @@ static void on_draft(void *context, enum workers_end end, const struct ipc_packe
 
 	(void)index;
 	s->work = NULL;
-	if (end != WORKERS_ANSWERED || add_line(s, reply, &err) != 0)
+	if ((end == WORKERS_DIED || end == WORKERS_KILLED) && ++s->deaths < DEATHS)
+		return ask(s);
+	if (end != WORKERS_ANSWERED || add_line(s, reply, &err) != 0) {
+		s->is_complete = false;
 		log_event(LOG_LEVEL_WARNING, "not-signed", "%.*s, %s: %s", STR_ARG(s->key->domain),
 			signkey_algorithm(s->key->key), err.text);
-	if (ask(s))
-		return;
-	struct signing_order order = s->order;
-	struct str lines = arena_dup(order.arena, buf_str(&s->lines));
-	signing_cancel(&s);
-	order.done(order.context, lines);
+	}
+	if (next_key(s))
+		ask(s);
+	else
+		finish(s);
 }
 
-/* One after the other: our own mail is in no hurry. False: there is no other key. */
-static bool ask(struct signing *s)
+static void ask(struct signing *s)
 {
 	struct work_order order = { .type = EVALUATE_DRAFT, .fd = s->order.fd, .prefer = WORKERS_ANY,
-		.wait_ms = s->front->config->limits.evaluate_timeout, .fill = fill,
-		.done = on_draft, .context = s };
+		.wait_ms = WAIT_MS, .fill = fill, .done = on_draft, .context = s };
 
-	s->key = NULL;
-	while (!s->key && s->next < ALGORITHMS)
-		s->key = keyring_find(&s->front->keyring, s->order.domain, algorithms[s->next++]);
-	if (!s->key)
-		return false;
 	s->work = workers_submit(s->front->inspectors, &order);
-	return true;
 }
 
 struct signing *signing_start(struct front *front, const struct signing_order *order)
@@ -103,7 +120,10 @@ struct signing *signing_start(struct front *front, const struct signing_order *o
 		abort();
 	s->front = front;
 	s->order = *order;
-	if (!ask(s))
+	s->is_complete = true;
+	if (next_key(s))
+		ask(s);
+	else
 		signing_cancel(&s);
 	return s;
 }

@@ -1,15 +1,16 @@
 /*
- * signing: DKIM signatures on mail that Gatepost itself sends.
+ * signing: DKIM signatures on mail that leaves in the name of our own domains.
  *
  * An inspector canonicalises and hashes, we sign the digest: the keys were read when the front
  * started, and the message is not looked at here. One signature for each algorithm that the domain has a
- * key for (RFC 8463 section 5: both, since not everybody verifies Ed25519).
+ * key for (RFC 8463 section 5: both, since not everybody verifies Ed25519). Who dies of the message is
+ * replaced once.
  *
  *	struct signing_order order = { .domain = STR("example.net"), .fd = fd, .arena = arena,
  *		.done = on_signed, .context = me };
  *	me->signing = signing_start(front, &order);
  *	if (!me->signing)
- *		send it as it is: there is no key
+ *		there is no key
  */
 #ifndef GATEWAY_FRONT_SIGNING_H
 #define GATEWAY_FRONT_SIGNING_H
@@ -18,8 +19,9 @@
 
 struct signing;
 
-/* lines: to go on top of the message, in the order's arena; empty if nobody could hash it. */
-typedef void signing_fn(void *context, struct str lines);
+/* lines: to go on top of the message, in the order's arena. is_complete: they are all that were wanted;
+ * else some, or all, could not be made, because no inspector answered. */
+typedef void signing_fn(void *context, bool is_complete, struct str lines);
 
 struct signing_order {
 	struct str domain;

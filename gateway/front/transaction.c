@@ -8,6 +8,7 @@
 #include "gateway/front/deliver.h"
 #include "gateway/front/judgement.h"
 #include "gateway/front/session.h"
+#include "gateway/front/signing.h"
 
 enum { REPLY_TEXT_MAX = 400 };
 
@@ -38,6 +39,7 @@ void transaction_free(struct transaction **transaction)
 	*transaction = NULL;
 	judgement_cancel(&t->judgement);
 	callout_cancel(&t->callout);
+	signing_cancel(&t->signing);
 	deliver_free(&t->delivery);
 	body_close(&t->body);
 	arena = t->arena;

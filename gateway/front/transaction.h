@@ -23,6 +23,7 @@ struct delivery;
 struct front;
 struct judgement;
 struct session;
+struct signing;
 
 /* A reply that is to be given, or was. */
 struct answer {
@@ -63,6 +64,11 @@ struct transaction {
 	struct judgement *judgement; /* at most one */
 	struct callout *callout;
 	struct verdict *verdict;
+	/* Whose keys sign what is forwarded; empty: nobody's. It has some, or the sender is told to come
+	 * again. */
+	struct str sign_for;
+	struct signing *signing;
+	struct str signatures; /* the lines, to go on top */
 	struct delivery *delivery;
 	bool delivering; /* a delivery may have begun to have effects: it is carried to its end */
 

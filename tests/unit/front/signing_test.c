@@ -1,4 +1,5 @@
-/* Mail of our own, from the keeper to the mailbox server: signed where there is a key, and sent in any case. */
+/* Mail of our own, from the keeper to the mailbox server: signed where there is a key, and sent in any case.
+ * Mail of our users, between verdict and delivery: signed, or not sent. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -88,8 +89,10 @@ static void test_signed(void **state)
 		{ { .sign_for = "example.com" }, true, true, 0 },
 		{ { .sign_for = NULL }, true, true, 0 },
 		/* One that dies costs its signature, and not the message. */
-		{ { .sign_for = "example.net", .inspector_dies = 1 }, true, true, 1 },
-		{ { .sign_for = "example.net", .inspector_dies = 2 }, true, true, 0 },
+		/* One that dies is replaced; a second one costs the signature, and not the message. */
+		{ { .sign_for = "example.net", .drafts_die = 1 }, true, true, 2 },
+		{ { .sign_for = "example.net", .drafts_die = 2 }, true, true, 1 },
+		{ { .sign_for = "example.net", .drafts_die = 4 }, true, true, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -107,6 +110,57 @@ static void test_signed(void **state)
 			fail_msg("row %zu: %.*s", i, STR_ARG(world_message(w, 0)));
 		assert_true(str_find(world_message(w, 0), STR("From: postmaster")) <
 			world_message(w, 0).n);
+		world_free(&w);
+	}
+}
+
+#define TALK(to) \
+	{ "1", "EHLO x\r\n", "3", "MAIL FROM:<bob@example.net>\r\n" to "DATA\r\n", "1", MESSAGE ".\r\n" }
+#define ALICE "RCPT TO:<alice@example.net>\r\n"
+
+/* Between verdict and delivery. */
+static void test_session(void **state)
+{
+	static const struct {
+		struct play play;
+		const char *const steps[12];
+		const char *codes;
+		size_t drafts, delivered, signatures, held;
+	} rows[] = {
+		{ { .sign_for = "example.net" }, TALK(ALICE), "220 250 250 250 354 250", 2, 1, 2, 0 },
+		{ { .sign_for = "example.net", .drafts_die = 1 }, TALK(ALICE),
+			"220 250 250 250 354 250", 3, 1, 2, 0 },
+		/* Unsigned it would be another message than was promised. */
+		{ { .sign_for = "example.net", .drafts_die = 2 }, TALK(ALICE),
+			"220 250 250 250 354 451", 3, 0, 0, 0 },
+		{ { .sign_for = "example.com" }, TALK(ALICE), "220 250 250 250 354 451", 0, 0, 0, 0 },
+		{ { .sign_for = NULL }, TALK(ALICE), "220 250 250 250 354 250", 0, 1, 0, 0 },
+		/* What is not forwarded is not signed. */
+		{ { .sign_for = "example.net" }, TALK("RCPT TO:<refused@example.net>\r\n"),
+			"220 250 250 250 354 550", 0, 0, 0, 0 },
+		{ { .sign_for = "example.net" }, TALK("RCPT TO:<held@example.net>\r\n"),
+			"220 250 250 250 354 250", 0, 0, 0, 1 },
+		/* Who hangs up meanwhile gets nothing sent: he comes again. */
+		{ { .sign_for = "example.net", .draft_hangs_up = true }, TALK(ALICE),
+			"220 250 250 250 354", 1, 0, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w = world_new(&rows[i].play);
+		struct front *front = world_front(w);
+
+		give_keys(front, true, true);
+		assert_string_equal(world_talk(w, rows[i].steps), rows[i].codes);
+		if (world_drafts(w) != rows[i].drafts || world_delivered(w) != rows[i].delivered)
+			fail_msg("row %zu: %zu drafts, %zu delivered", i, world_drafts(w),
+				world_delivered(w));
+		assert_int_equal(world_held(w), rows[i].held);
+		assert_int_equal(world_pending(w), 0);
+		if (rows[i].delivered) {
+			struct str message = world_message(w, 0);
+			assert_int_equal(count_signatures(front, message), rows[i].signatures);
+			assert_int_equal(str_starts(message, "DKIM-Signature: "), rows[i].signatures > 0);
+		}
 		world_free(&w);
 	}
 }
@@ -139,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signed),
+		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

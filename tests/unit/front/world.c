@@ -37,7 +37,7 @@ struct world {
 	struct buf messages[MESSAGES];
 	size_t message_count;
 	struct entry entries[ENTRIES];
-	size_t entry_count;
+	size_t entry_count, drafts;
 	int job_result;
 	struct stream *client;
 	struct buf transcript, codes;
@@ -189,6 +189,8 @@ static void judge(struct world *w, struct channel *channel, struct ipc_packet *p
 
 	if (record_decode(&evaluate_request_record, packet->payload, arena, &request, NULL) != 0)
 		abort();
+	if (w->play.sign_for && request.stage == STAGE_MESSAGE)
+		w->front.sessions->transaction->sign_for = str_c(w->play.sign_for);
 	v.action = ACTION_FORWARD;
 	v.reply = STR("250 2.0.0 Ok");
 	v.recipients.n = request.facts.rcpt_to.n;
@@ -223,10 +225,17 @@ static void ask_for_too_much(struct channel *channel, struct ipc_packet *packet,
 static void wire_inspector(struct world *w);
 
 /* As a real one does it. */
-static void draft(struct channel *channel, const struct ipc_packet *packet, struct arena *arena)
+static void draft(struct world *w, struct channel *channel, const struct ipc_packet *packet,
+	struct arena *arena)
 {
 	struct draft_reply reply;
 
+	if (w->play.draft_hangs_up && w->client) {
+		stream_free(&w->client);
+		w->ended = true;
+		loop_stop(w->front.loop);
+		return;
+	}
 	if (draft_answer(packet, arena, &reply, NULL) != 0)
 		abort();
 	answer_packet(channel, EVALUATE_DRAFT, packet->id, &draft_reply_record, &reply);
@@ -237,9 +246,12 @@ static void inspector_packet(void *context, struct channel *channel, struct ipc_
 	struct world *w = context;
 	bool message = packet->fd_count > 0;
 	struct arena *arena;
+	bool draft_dies = packet->type == EVALUATE_DRAFT && w->play.drafts_die;
 
-	if (message && w->play.inspector_dies) {
-		w->play.inspector_dies--;
+	w->drafts += packet->type == EVALUATE_DRAFT;
+	w->play.drafts_die -= draft_dies;
+	if (draft_dies || (message && w->play.inspector_dies)) {
+		w->play.inspector_dies -= !draft_dies;
 		ipc_close_fds(packet);
 		channel_free(&w->inspector);
 		wire_inspector(w);
@@ -247,7 +259,7 @@ static void inspector_packet(void *context, struct channel *channel, struct ipc_
 	}
 	arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	if (packet->type == EVALUATE_DRAFT)
-		draft(channel, packet, arena);
+		draft(w, channel, packet, arena);
 	else if (w->play.greedy)
 		ask_for_too_much(channel, packet, arena);
 	else
@@ -637,6 +649,11 @@ size_t world_held(const struct world *w)
 size_t world_pending(const struct world *w)
 {
 	return count_entries(w, true);
+}
+
+size_t world_drafts(const struct world *w)
+{
+	return w->drafts;
 }
 
 int world_job_result(const struct world *w)

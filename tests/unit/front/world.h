@@ -24,7 +24,9 @@ struct play {
 	bool greedy;		/* the inspector asks for far too much */
 	unsigned stages;	/* at which the inspector is asked */
 	const char *job;	/* a message that the keeper has delivered to alice@example.net, once */
-	const char *sign_for;	/* and whose it is; NULL: somebody else's */
+	const char *sign_for;	/* and whose it is, and each session's; NULL: somebody else's */
+	unsigned drafts_die;	/* so many inspectors, when they are to hash for a signature */
+	bool draft_hangs_up;	/* the client does, when an inspector is to; that never answers */
 };
 
 struct world *world_new(const struct play *play);
@@ -50,6 +52,8 @@ struct str world_message(const struct world *world, size_t i);
 /* Entries in the quarantine that were committed, and those still pending. */
 size_t world_held(const struct world *world);
 size_t world_pending(const struct world *world);
+/* How often an inspector was asked to hash for a signature. */
+size_t world_drafts(const struct world *world);
 /* What the keeper was told of its job, an enum keep_result, or -1. */
 int world_job_result(const struct world *world);
 struct front *world_front(struct world *world);
