@@ -71,11 +71,6 @@ bool arena_is_over(const struct arena *arena)
 	return arena->given > arena->cap;
 }
 
-size_t arena_used(const struct arena *arena)
-{
-	return arena->given;
-}
-
 size_t arena_left(const struct arena *arena)
 {
 	return arena_is_over(arena) ? 0 : arena->cap - arena->given;

@@ -29,7 +29,6 @@ void arena_free(struct arena **arena);
 /* Forgets all that was given out, and keeps the first block for reuse. */
 void arena_reset(struct arena *arena);
 bool arena_is_over(const struct arena *arena);
-size_t arena_used(const struct arena *arena);
 /* Octets up to the cap. */
 size_t arena_left(const struct arena *arena);
 

@@ -405,21 +405,3 @@ void url_parse(struct arena *arena, struct str raw, struct mail_url *url_r)
 	else
 		url_r->host = STR("");
 }
-
-bool url_host_is_ip(struct str host)
-{
-	if (!host.n)
-		return false;
-	if (host.p[0] == '[')
-		return true;
-	for (size_t i = 0; i < host.n; i++)
-		if (!char_is_digit(host.p[i]) && host.p[i] != '.')
-			return false;
-	return true;
-}
-
-bool url_has_userinfo(struct str url)
-{
-	struct pieces p = take_apart(url);
-	return p.has_authority && str_chr(p.authority, '@') < p.authority.n;
-}

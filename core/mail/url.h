@@ -34,9 +34,5 @@ bool url_find(struct str text, size_t *at, struct str *url_r);
  * is taken for http.
  */
 void url_parse(struct arena *arena, struct str raw, struct mail_url *url_r);
-/* Is the host an IP address? */
-bool url_host_is_ip(struct str host);
-/* Is there a user name before the host ("http://bank.example@evil.example/")? */
-bool url_has_userinfo(struct str url);
 
 #endif

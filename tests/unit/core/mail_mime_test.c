@@ -406,7 +406,7 @@ static void test_bombs(void **state)
 			buf_c(&b, bombs[i].unit);
 		struct mail *m = mail_parse(a, buf_str(&b));
 		if (!mail_has(m, bombs[i].noted) || arena_is_over(a))
-			print_error("%s: not noted, or %zu octets\n", bombs[i].id, arena_used(a));
+			print_error("%s: not noted, or %zu octets left\n", bombs[i].id, arena_left(a));
 		assert_true(mail_has(m, bombs[i].noted));
 		assert_false(arena_is_over(a));
 		assert_true(m->parts.n <= LIMIT_MIME_PARTS);
