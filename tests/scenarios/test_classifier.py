@@ -68,6 +68,89 @@ def test_eval_refuses_a_wrong_index_before_it_begins(folder, line):
     assert command("eval").returncode == 2
 
 
+def evaluated(index, *options):
+    done = command("eval", "--index", index, *options)
+    assert done.returncode == 0, done.stderr
+    return judged(done.stdout)
+
+
+def is_right(row):
+    return (row[1] > 0) == (row[0] == "spam")
+
+
+def test_eval_with_late_feedback(folder):
+    index = corpus(folder, 30)
+    immediate = evaluated(index)
+    assert evaluated(index, "--feedback", "immediate") == immediate
+    assert evaluated(index, "--feedback", "delayed=0") == immediate
+    assert all(score == 0 for _, score in evaluated(index, "--feedback", "delayed=30"))
+    # The first label is known to the sixth message, and not before.
+    late = evaluated(index, "--feedback", "delayed=4")
+    assert [score != 0 for _, score in late[:6]] == [False] * 5 + [True]
+    assert late[5][1] == evaluated(index, "--no-learn-after", "1")[5][1]
+
+
+def test_eval_with_partial_feedback(folder):
+    index = corpus(folder, 30)
+    immediate = evaluated(index)
+    assert evaluated(index, "--feedback=partial=100") == immediate
+    assert all(score == 0 for _, score in evaluated(index, "--feedback=partial=0"))
+    half = evaluated(index, "--feedback=partial=50")
+    assert half not in (immediate, evaluated(index, "--feedback=partial=50", "--seed=2"))
+    assert half == evaluated(index, "--feedback=partial=50", "--seed=1")
+
+
+def test_eval_with_feedback_on_errors(folder):
+    index = corpus(folder, 40)
+    rows = evaluated(index, "--feedback", "errors")
+    assert rows[0][1] == 0 and rows[1][1] != 0
+    assert rows[1] == evaluated(index)[1]
+    # Once all are judged right nothing is learned: two of a kind differ by their own words alone.
+    assert all(is_right(row) for row in rows[20:])
+    write(index, index.read_bytes() + b"ham 38 of them.eml\nham 38 of them.eml\n")
+    assert len({score for _, score in evaluated(index, "--feedback", "errors")[-2:]}) == 1
+    assert len({score for _, score in evaluated(index)[-2:]}) == 2
+
+
+def test_eval_with_wrong_labels(folder):
+    index = corpus(folder, 40)
+    rows = evaluated(index, "--flip", "100")
+    # The true labels are printed, the wrong ones were learned.
+    assert [label for label, _ in rows] == ["ham", "spam"] * 20
+    assert not any(is_right(row) for row in rows[10:])
+    assert evaluated(index, "--flip", "0") == evaluated(index)
+    some = evaluated(index, "--flip", "30")
+    assert some not in (rows, evaluated(index), evaluated(index, "--flip", "30", "--seed", "2"))
+
+
+def test_eval_shuffles_the_same_way_everywhere(folder):
+    index = corpus(folder, 8)
+    order = [label for label, _ in evaluated(index, "--shuffle", "--seed", "7")]
+    assert order == ["ham", "spam", "ham", "spam", "ham", "spam", "spam", "ham"]
+    assert [label for label, _ in evaluated(index, "--shuffle", "--seed", "8")] != order
+
+
+def test_eval_across_corpora(folder):
+    train = corpus(folder, 40)
+    other = write(folder / "other", b"spam 5 of them.eml\nham 6 of them.eml\nspam 5 of them.eml\n")
+    rows = evaluated(other, "--train", train)
+    assert [label for label, _ in rows] == ["spam", "ham", "spam"] and all(map(is_right, rows))
+    assert rows[0] == rows[2]  # what is judged is not learned
+    whole = write(folder / "whole", train.read_bytes() + other.read_bytes())
+    assert evaluated(whole, "--no-learn-after", "40")[40:] == rows
+    done = command("eval", "--index", other, "--train", folder / "none")
+    assert done.returncode == 1 and not done.stdout
+
+
+@pytest.mark.parametrize("options", [
+    ["--feedback", "delayed"], ["--feedback", "delayed=-1"], ["--feedback", "partial=101"],
+    ["--feedback", "never"], ["--flip", "101"], ["--flip", "x"], ["--seed", "-1"],
+    ["--no-learn-after", "-1"], ["--train", "index", "--feedback", "errors"]])
+def test_eval_refuses_wrong_options(folder, options):
+    done = command("eval", "--index", corpus(folder, 2), *options)
+    assert done.returncode == 2 and options[0] in done.stderr and not done.stdout
+
+
 @pytest.fixture
 def teach(folder):
     state = folder / "state"
