@@ -7,6 +7,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "core/response.h"
+
 #define REPLY_BYTES_MAX (64u << 20)
 #define WAIT_S		60
 
@@ -61,50 +63,14 @@ static int receive_all(int fd, struct buf *b, struct err *err)
 	}
 }
 
-/* RFC 9112 7.1: chunks become one piece, in place. */
-static int unchunk(struct str body, char *to, size_t *n_r)
-{
-	*n_r = 0;
-	for (;;) {
-		struct str line;
-		size_t size = 0, digits = 0;
-		if (!str_cut(&body, '\n', &line) || !body.p)
-			return -1;
-		while (digits < line.n && char_hex(line.p[digits]) >= 0 && digits < 8)
-			size = size << 4 | (size_t)char_hex(line.p[digits++]);
-		if (!digits)
-			return -1;
-		if (!size)
-			return 0;
-		if (size > body.n)
-			return -1;
-		memmove(to + *n_r, body.p, size);
-		*n_r += size;
-		body = str_skip(body, size);
-		body = str_skip(body, str_starts(body, "\r\n") ? 2 : 1);
-	}
-}
-
 static int parse_reply(struct control_reply *reply, struct err *err)
 {
-	struct str all = buf_str(&reply->raw), head, line, word;
-	size_t end = str_find(all, STR("\r\n\r\n"));
-	uint64_t status;
-	bool chunked = false;
-	if (end == all.n)
-		return err_set(err, "the gateway's reply is cut short");
-	head = str_sub(all, 0, end);
-	reply->body = str_skip(all, end + 4);
-	str_cut(&head, '\n', &line);
-	if (!str_starts(line, "HTTP/1.") || !str_word(&line, &word) || !str_word(&line, &word) ||
-		str_to_u64(word, 100, 599, &status) != 0)
-		return err_set(err, "what answers is no gateway");
-	reply->status = (int)status;
-	while (str_cut(&head, '\n', &line))
-		if (str_istarts(line, "transfer-encoding:") && str_ifind(line, STR("chunked")) < line.n)
-			chunked = true;
-	if (chunked && unchunk(reply->body, reply->raw.p + end + 4, &reply->body.n) != 0)
-		return err_set(err, "the gateway's reply is cut short");
+	struct response response;
+
+	if (response_parse(buf_str(&reply->raw), true, &reply->unchunked, &response, err) != 1)
+		return err_prefix(err, "the gateway's reply");
+	reply->status = response.status;
+	reply->body = response.body;
 	return 0;
 }
 
@@ -144,6 +110,7 @@ void control_reply_free(struct control_reply *reply)
 {
 	json_decref(reply->json);
 	buf_free(&reply->raw);
+	buf_free(&reply->unchunked);
 	*reply = (struct control_reply){ .raw = BUF_INIT };
 }
 

@@ -23,7 +23,7 @@ struct control_reply {
 	int status; /* HTTP's */
 	struct str body;
 	json_t *json; /* NULL if the body is none */
-	struct buf raw;
+	struct buf raw, unchunked;
 };
 
 /*

@@ -9,12 +9,16 @@
 struct doctor_values {
 	const char *conf;
 	bool json;
+	int64_t sts_port;
 };
 
 static const struct command_option options[] = {
 	COMMAND_OPTION('c', "config", "CONF", OPTION_STRING, struct doctor_values, conf,
 		CONFIG_DEFAULT_FILE, "The configuration file."),
 	COMMAND_FLAG(0, "json", struct doctor_values, json, "Print the findings as JSON."),
+	{ { "sts-port", OPTION_INT, offsetof(struct doctor_values, sts_port), "443", 1, 65535,
+		.help = "Where https://mta-sts.DOMAIN is asked: for a server that is being tried "
+			"out." }, 0, "PORT" },
 	COMMAND_OPTIONS_END,
 };
 
@@ -119,9 +123,9 @@ static void write_text(const struct doctor *d, struct buf *out)
 		buf_printf(out, "%-7s %-12s ", doctor_state_names[f->state], f->check);
 		text_safe(out, f->text, JSON_NO_CAP);
 		buf_char(out, '\n');
-		if (f->record.n) {
+		for (struct str lines = f->record, line; f->record.n && str_cut(&lines, '\n', &line);) {
 			buf_printf(out, "%-20s ", "");
-			text_safe(out, f->record, JSON_NO_CAP);
+			text_safe(out, line, JSON_NO_CAP);
 			buf_char(out, '\n');
 		}
 	}
@@ -149,7 +153,8 @@ static int print(const struct doctor *d, struct str domain, bool json)
 
 static int open_network(struct doctor *d)
 {
-	static const struct tls_client_options any = { .verify = TLS_VERIFY_NONE };
+	static const struct tls_client_options any = { .verify = TLS_VERIFY_NONE },
+		strict = { .verify = TLS_VERIFY_NAME, .security_level = 2 };
 	struct err err;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -157,7 +162,9 @@ static int open_network(struct doctor *d)
 	d->resolve = resolve_new(d->loop, &d->config->dns, &err);
 	if (d->resolve)
 		d->tls = tls_client_new(&any, &err);
-	if (!d->tls)
+	if (d->tls)
+		d->tls_verifying = tls_client_new(&strict, &err);
+	if (!d->tls_verifying)
 		return judge_fail("doctor", "%s", err.text);
 	return judge_confine("doctor", SANDBOX_LOOP | SANDBOX_CONNECT);
 }
@@ -167,6 +174,7 @@ static int examine(struct doctor *d, struct str domain, bool json)
 	int rc;
 
 	doctor_host_addresses(d);
+	doctor_certificates_read(d);
 	if (domain.n)
 		doctor_dkim_read(d, domain);
 	else
@@ -199,9 +207,12 @@ static int run(const struct command *command, const void *values, int argc, char
 	if (rc == COMMAND_OK) {
 		d.config = setup.config;
 		d.hostname = setup.hostname;
+		d.sts_port = o->sts_port;
 		rc = examine(&d, domain, o->json);
 	}
+	doctor_certificates_free(&d);
 	tls_context_free(&d.tls);
+	tls_context_free(&d.tls_verifying);
 	resolve_free(&d.resolve);
 	if (d.loop)
 		loop_free(&d.loop);
@@ -215,8 +226,8 @@ const struct command doctor_command = {
 	.arguments = "[DOMAIN]",
 	.max_args = 1,
 	.description = "With DOMAIN, what the world sees of a protected domain: MX, this host's "
-		"addresses and names, SPF, DKIM, DMARC, MTA-STS, TLS-RPT, CAA; with records to "
-		"copy. Without: name resolution, DNS lists, mailbox servers, certificates, virus "
+		"addresses and names, SPF, DKIM, DMARC, MTA-STS with its policy, TLS-RPT, CAA; "
+		"with records to copy. Without: name resolution, DNS lists, mailbox servers, certificates, virus "
 		"signatures, clock, state folder. The exit code is 1 if something has to be "
 		"changed.",
 	.options = options,

@@ -24,6 +24,7 @@ enum doctor_state {
 extern const char *const doctor_state_names[];
 
 #define DOCTOR_ADDRESSES 64
+#define DOCTOR_NAMES_MAX 20 /* MX or PTR records that are looked at */
 
 struct doctor_finding {
 	const char *check; /* "mx", "spf", …: one word */
@@ -39,6 +40,17 @@ struct doctor_key {
 	bool signs; /* the newest of its kind */
 };
 
+/* What listeners show, read before the sandbox. */
+struct doctor_certificate {
+	const char *path, *key, *listener;
+	bool is_ours; /* made by the gateway, for want of another */
+	struct x509_st *x509; /* NULL: `trouble` says why, or it is yet to be made */
+	const char *trouble;
+	const char *distrust; /* why the system's authorities do not vouch for it; NULL: they do */
+	bool is_self_signed;
+	struct str issuer; /* organization, safe to show */
+};
+
 struct doctor {
 	struct arena *arena;
 	struct judge_setup *setup;
@@ -47,16 +59,19 @@ struct doctor {
 	struct loop *loop;
 	struct resolve *resolve;
 	struct tls_context *tls; /* for backends: any certificate will do */
+	struct tls_context *tls_verifying;
+	int64_t sts_port; /* of https://mta-sts.DOMAIN */
 	struct ip addresses[DOCTOR_ADDRESSES]; /* this host's */
 	size_t address_count;
 	LIST(struct doctor_finding) findings;
 	LIST(struct doctor_key) keys;
 	bool keys_are_hidden; /* they could not be read */
+	LIST(struct doctor_certificate) certificates;
 };
 
 void doctor_say(struct doctor *d, enum doctor_state state, const char *check, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* What to copy, for what was said last. */
+/* What to copy, for what was said last; may have lines. */
 void doctor_record(struct doctor *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Never NULL. */
 const struct dns_answer *doctor_ask(struct doctor *d, enum dns_type type, struct str name);
@@ -65,13 +80,35 @@ const char *doctor_name(struct doctor *d, struct str name);
 /* This host has the address too. */
 void doctor_add_address(struct doctor *d, const struct ip *ip);
 
-/* In the files of the same names. Those of doctor_host, and doctor_dkim_read(), look at files,
+/* Is it for this name? x509 is not NULL. */
+bool doctor_certificate_names(const struct doctor_certificate *c, const char *name);
+
+/* The addresses of a name, A before AAAA: calls for each, and returns how many there are. */
+size_t doctor_each_address(struct doctor *d, struct str name,
+	void (*each)(struct doctor *d, const struct ip *ip, void *context), void *context);
+/* Is it this host's, by name or by one of its addresses? */
+bool doctor_leads_here(struct doctor *d, struct str name, bool *has_address_r);
+/*
+ * The TXT records for which is() holds, one of which is wanted: how many there are, and the first.
+ * -1, and told, if the DNS does not answer.
+ */
+int doctor_find_txt(struct doctor *d, const char *check, struct str name, bool (*is)(struct str),
+	struct str *txt_r);
+/* -1, and told if there are several: there is no single one. */
+int doctor_no_single(struct doctor *d, const char *check, int n, struct str name,
+	const char *what);
+
+/* In the files of the same names. Those of doctor_host, and the two that read, look at files,
  * before the sandbox. */
 void doctor_host_check(struct doctor *d);
 void doctor_host_addresses(struct doctor *d);
+void doctor_certificates_read(struct doctor *d);
+void doctor_certificates_free(struct doctor *d);
+void doctor_certificates_check(struct doctor *d);
 void doctor_net_check(struct doctor *d);
 void doctor_domain_check(struct doctor *d, struct str domain);
 void doctor_mail_check(struct doctor *d, struct str domain);
+void doctor_sts_check(struct doctor *d, struct str domain);
 void doctor_dkim_read(struct doctor *d, struct str domain);
 void doctor_dkim_check(struct doctor *d, struct str domain);
 

@@ -1,8 +1,6 @@
 /* What the DNS says about where a domain's mail goes: MX, this host's names, CAA. */
 #include "gateway/judge/doctor.h"
 
-#define NAMES_MAX 20 /* MX or PTR records that are looked at */
-
 static bool is_ours(const struct doctor *d, const struct ip *ip)
 {
 	for (size_t i = 0; i < d->address_count; i++)
@@ -11,8 +9,7 @@ static bool is_ours(const struct doctor *d, const struct ip *ip)
 	return false;
 }
 
-/* Calls for every address of a name; returns how many there are. */
-static size_t each_address(struct doctor *d, struct str name,
+size_t doctor_each_address(struct doctor *d, struct str name,
 	void (*each)(struct doctor *d, const struct ip *ip, void *context), void *context)
 {
 	static const enum dns_type types[] = { DNS_A, DNS_AAAA };
@@ -22,7 +19,7 @@ static size_t each_address(struct doctor *d, struct str name,
 		const struct dns_answer *a = doctor_ask(d, types[t], name);
 		struct ip ip;
 
-		for (size_t i = 0; i < a->data.n && i < NAMES_MAX; i++)
+		for (size_t i = 0; i < a->data.n && i < DOCTOR_NAMES_MAX; i++)
 			if (dns_address(a, i, &ip) == 0) {
 				each(d, &ip, context);
 				n++;
@@ -38,6 +35,14 @@ static void note_ours(struct doctor *d, const struct ip *ip, void *context)
 	*(bool *)context |= is_ours(d, ip);
 }
 
+bool doctor_leads_here(struct doctor *d, struct str name, bool *has_address_r)
+{
+	bool ours = dns_name_eq(name, str_c(d->hostname));
+
+	*has_address_r = doctor_each_address(d, name, note_ours, &ours) > 0;
+	return ours;
+}
+
 static void suggest_mx(struct doctor *d, const char *domain, unsigned preference)
 {
 	doctor_record(d, "%s. IN MX %u %s.", domain, preference, d->hostname);
@@ -49,7 +54,7 @@ static bool check_exchange(struct doctor *d, const char *domain, uint16_t prefer
 {
 	const char *shown = doctor_name(d, name);
 	const struct dns_answer *alias;
-	bool ours = false;
+	bool ours, has_address;
 	struct ip ip;
 
 	if (ip_parse(name, &ip) == 0 || !dns_is_hostname(name)) {
@@ -65,11 +70,11 @@ static bool check_exchange(struct doctor *d, const char *domain, uint16_t prefer
 		doctor_record(d, "%s. IN MX %u %s.", domain, preference, doctor_name(d,
 			alias->data.v[0]));
 	}
-	if (!each_address(d, name, note_ours, &ours)) {
+	ours = doctor_leads_here(d, name, &has_address);
+	if (!has_address) {
 		doctor_say(d, DOCTOR_WRONG, "mx", "The MX %s has no address.", shown);
 		return false;
 	}
-	ours |= dns_name_eq(name, str_c(d->hostname));
 	if (!ours)
 		doctor_say(d, DOCTOR_ADVICE, "mx", "The MX %s (preference %u) is not this host: "
 			"what arrives there is not judged here, unless it is another gateway.",
@@ -99,7 +104,7 @@ static void check_mx(struct doctor *d, struct str domain_name)
 		suggest_mx(d, domain, 10);
 		return;
 	}
-	for (size_t i = 0; i < mx->data.n && i < NAMES_MAX; i++) {
+	for (size_t i = 0; i < mx->data.n && i < DOCTOR_NAMES_MAX; i++) {
 		if (dns_mx(mx, i, &preference, &name) < 0)
 			continue;
 		if (!name.n) {
@@ -141,10 +146,10 @@ static void check_ptr(struct doctor *d, const struct ip *ip, void *context)
 
 	(void)context;
 	ip_format(ip, text);
-	for (size_t i = 0; i < ptr->data.n && i < NAMES_MAX && !back.found; i++) {
+	for (size_t i = 0; i < ptr->data.n && i < DOCTOR_NAMES_MAX && !back.found; i++) {
 		name = doctor_name(d, ptr->data.v[i]);
 		if (dns_is_hostname(ptr->data.v[i]))
-			each_address(d, ptr->data.v[i], note_same, &back);
+			doctor_each_address(d, ptr->data.v[i], note_same, &back);
 	}
 	if (dns_answer_is_error(ptr)) {
 		doctor_say(d, DOCTOR_WRONG, "ptr", "The name of %s cannot be looked up: %s.", text,
@@ -176,7 +181,7 @@ static void check_address(struct doctor *d, const struct ip *ip, void *context)
 
 static void check_host(struct doctor *d)
 {
-	if (each_address(d, str_c(d->hostname), check_address, NULL))
+	if (doctor_each_address(d, str_c(d->hostname), check_address, NULL))
 		return;
 	const struct dns_answer *a = doctor_ask(d, DNS_A, str_c(d->hostname));
 	if (dns_answer_is_error(a)) {
@@ -210,7 +215,7 @@ static void say_caa(struct doctor *d, const char *name, const struct dns_answer 
 	struct str issuer, issuers = STR("");
 	bool any = false;
 
-	for (size_t i = 0; i < caa->data.n && i < NAMES_MAX; i++) {
+	for (size_t i = 0; i < caa->data.n && i < DOCTOR_NAMES_MAX; i++) {
 		if (!read_issue(caa->data.v[i], &issuer))
 			continue;
 		any = true;
@@ -261,7 +266,7 @@ static void note_address(struct doctor *d, const struct ip *ip, void *context)
 
 void doctor_domain_check(struct doctor *d, struct str domain)
 {
-	each_address(d, str_c(d->hostname), note_address, NULL);
+	doctor_each_address(d, str_c(d->hostname), note_address, NULL);
 	if (!config_find_domain(d->config, domain)) {
 		doctor_say(d, DOCTOR_WRONG, "domain", "The configuration has no section for %.*s: "
 			"its mail would be refused.", STR_ARG(domain));

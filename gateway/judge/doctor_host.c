@@ -1,11 +1,9 @@
-/* What lies on this host: certificates, state folder, virus signatures, clock. */
+/* What lies on this host: state folder, virus signatures, clock. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,7 +16,6 @@
 #include "gateway/judge/doctor.h"
 
 #define DAY		86400
-#define RENEW_DAYS	14
 #define SIGNATURE_DAYS	3
 #define FREE_BYTES	(1ull << 30)
 #define FREE_PERCENT	5
@@ -48,105 +45,6 @@ void doctor_host_addresses(struct doctor *d)
 			doctor_add_address(d, &ip);
 	}
 	freeifaddrs(list);
-}
-
-/* ---- certificates ---- */
-
-static X509 *read_certificate(struct doctor *d, const char *path)
-{
-	FILE *f = fopen(path, "re");
-	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
-
-	if (!f)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s cannot be read: %s.", path,
-			strerror(errno));
-	else if (!x)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s holds no certificate in PEM.", path);
-	if (f)
-		fclose(f);
-	return x;
-}
-
-static bool check_key(struct doctor *d, const char *path, X509 *x)
-{
-	FILE *f = fopen(path, "re");
-	EVP_PKEY *key = f ? PEM_read_PrivateKey(f, NULL, NULL, (void *)"") : NULL;
-	bool right = key && X509_check_private_key(x, key) == 1;
-	struct stat st;
-
-	if (!f)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s cannot be read: %s.", path,
-			strerror(errno));
-	else if (!key)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s holds no private key that can be "
-			"read without a password.", path);
-	else if (!right)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "The key %s does not belong to its "
-			"certificate.", path);
-	if (f && fstat(fileno(f), &st) == 0 && st.st_mode & S_IROTH) {
-		doctor_say(d, DOCTOR_WRONG, "certificate", "Everybody on this host can read the "
-			"key %s.", path);
-		doctor_record(d, "chmod o= %s", path);
-	}
-	if (f)
-		fclose(f);
-	EVP_PKEY_free(key);
-	return right;
-}
-
-static void check_dates(struct doctor *d, const char *path, const X509 *x)
-{
-	int days = 0, seconds = 0;
-
-	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)) != 1)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "The dates of %s cannot be read.", path);
-	else if (days < 0 || seconds < 0)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s expired %d days ago.", path, -days);
-	else if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s is not valid yet: is the clock "
-			"right?", path);
-	else if (days < RENEW_DAYS)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s expires in %d days: renew it.", path,
-			days);
-	else
-		doctor_say(d, DOCTOR_RIGHT, "certificate", "%s is good for %d days.", path, days);
-}
-
-static void check_pair(struct doctor *d, const struct config_listener *l)
-{
-	X509 *x = read_certificate(d, l->tls_certificate);
-
-	if (!x)
-		return;
-	if (X509_check_host(x, d->hostname, 0, 0, NULL) != 1)
-		doctor_say(d, DOCTOR_WRONG, "certificate", "%s is not for %s, the name of this "
-			"gateway.", l->tls_certificate, d->hostname);
-	if (X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0)
-		doctor_say(d, DOCTOR_ADVICE, "certificate", "%s is self-signed: senders that "
-			"verify (MTA-STS) refuse it.", l->tls_certificate);
-	if (check_key(d, l->tls_key, x))
-		check_dates(d, l->tls_certificate, x);
-	X509_free(x);
-}
-
-static void check_certificates(struct doctor *d)
-{
-	for (size_t i = 0; i < d->config->listener_count; i++) {
-		const struct config_listener *l = &d->config->listeners[i];
-		bool again = false;
-
-		for (size_t j = 0; j < i; j++)
-			again |= strcmp(l->tls_certificate,
-				d->config->listeners[j].tls_certificate) == 0;
-		if (again || l->tls == CONFIG_TLS_OFF)
-			continue;
-		if (l->tls_certificate[0])
-			check_pair(d, l);
-		else
-			doctor_say(d, DOCTOR_ADVICE, "certificate", "The listener %s has no "
-				"tls_certificate: senders are offered a self-signed one, which "
-				"those that verify (MTA-STS) refuse.", l->title);
-	}
 }
 
 /* ---- the state folder ---- */
@@ -272,7 +170,7 @@ static void check_clock(struct doctor *d, time_t signatures)
 
 void doctor_host_check(struct doctor *d)
 {
-	check_certificates(d);
+	doctor_certificates_check(d);
 	check_state(d);
 	check_clock(d, check_signatures(d));
 }

@@ -1,4 +1,4 @@
-/* What the DNS says about mail that claims to come from a domain: SPF, DMARC, MTA-STS, TLS-RPT. */
+/* What the DNS says about mail that claims to come from a domain: SPF, DMARC, TLS-RPT. */
 #include "core/limits.h"
 #include "filters/dmarc/record.h"
 #include "filters/dmarc/walk.h"
@@ -9,11 +9,7 @@
 #define RUA_MAX     10
 #define RECORDS_MAX 20
 
-/*
- * The TXT records that begin with this, one of which is wanted: how many there are, and the first.
- * -1, and told, if the DNS does not answer.
- */
-static int find_txt(struct doctor *d, const char *check, struct str name, bool (*is)(struct str),
+int doctor_find_txt(struct doctor *d, const char *check, struct str name, bool (*is)(struct str),
 	struct str *txt_r)
 {
 	const struct dns_answer *a = doctor_ask(d, DNS_TXT, name);
@@ -33,7 +29,7 @@ static int find_txt(struct doctor *d, const char *check, struct str name, bool (
 	return n;
 }
 
-static int no_single(struct doctor *d, const char *check, int n, struct str name, const char *what)
+int doctor_no_single(struct doctor *d, const char *check, int n, struct str name, const char *what)
 {
 	if (n > 1)
 		doctor_say(d, DOCTOR_WRONG, check, "%s has %d %s records: there must be one.",
@@ -137,14 +133,14 @@ static void check_spf(struct doctor *d, struct str domain_name)
 	struct spf_record record;
 	struct err err;
 	struct str txt;
-	int n = find_txt(d, "spf", domain_name, spf_record_is, &txt);
+	int n = doctor_find_txt(d, "spf", domain_name, spf_record_is, &txt);
 
 	if (n == 0) {
 		doctor_say(d, DOCTOR_WRONG, "spf", "%s has no SPF record: everybody may send in "
 			"its name.", domain);
 		doctor_record(d, "%s. IN TXT \"v=spf1 mx -all\"", domain);
 	}
-	if (no_single(d, "spf", n, domain_name, "SPF") < 0)
+	if (doctor_no_single(d, "spf", n, domain_name, "SPF") < 0)
 		return;
 	if (spf_record_parse(txt, d->arena, &record, &err) < 0) {
 		doctor_say(d, DOCTOR_WRONG, "spf", "The SPF record of %s is broken, and so holds "
@@ -195,7 +191,7 @@ static void check_rua(struct doctor *d, struct str domain, struct str rua)
 		struct str name = arena_printf(d->arena, "%.*s._report._dmarc.%.*s",
 			STR_ARG(domain), STR_ARG(to));
 
-		if (find_txt(d, "dmarc", name, is_dmarc, &txt) != 0)
+		if (doctor_find_txt(d, "dmarc", name, is_dmarc, &txt) != 0)
 			continue;
 		doctor_say(d, DOCTOR_WRONG, "dmarc", "Reports go to %s, which does not agree to "
 			"that: there must be a record.", doctor_name(d, to));
@@ -242,11 +238,11 @@ static void check_dmarc(struct doctor *d, struct str domain)
 
 	for (size_t i = 0; i < count; i++) {
 		struct str name = arena_printf(d->arena, "_dmarc.%.*s", STR_ARG(names[i]));
-		int n = find_txt(d, "dmarc", name, is_dmarc, &txt);
+		int n = doctor_find_txt(d, "dmarc", name, is_dmarc, &txt);
 
 		if (n == 0)
 			continue;
-		if (n > 0 && no_single(d, "dmarc", n, name, "DMARC") == 0)
+		if (n > 0 && doctor_no_single(d, "dmarc", n, name, "DMARC") == 0)
 			say_dmarc(d, domain, names[i], txt);
 		return;
 	}
@@ -255,7 +251,7 @@ static void check_dmarc(struct doctor *d, struct str domain)
 		STR_ARG(domain), STR_ARG(domain));
 }
 
-/* ---- MTA-STS (RFC 8461), TLS-RPT (RFC 8460) ---- */
+/* ---- TLS-RPT (RFC 8460) ---- */
 
 static bool has_tag(struct str txt, const char *tag)
 {
@@ -274,56 +270,21 @@ static bool is_version(struct str txt, const char *version)
 	return str_cut(&txt, ';', &first) && str_eq_c(str_trim(first), version);
 }
 
-static bool is_sts(struct str txt)
-{
-	return is_version(txt, "v=STSv1");
-}
-
 static bool is_tls_report(struct str txt)
 {
 	return is_version(txt, "v=TLSRPTv1");
-}
-
-static void check_mta_sts(struct doctor *d, struct str domain_name)
-{
-	const char *domain = doctor_name(d, domain_name);
-	struct str name = arena_printf(d->arena, "_mta-sts.%.*s", STR_ARG(domain_name)), txt;
-	struct str host = arena_printf(d->arena, "mta-sts.%.*s", STR_ARG(domain_name));
-	int n = find_txt(d, "mta-sts", name, is_sts, &txt);
-
-	if (n == 0) {
-		doctor_say(d, DOCTOR_ADVICE, "mta-sts", "%s has no MTA-STS: senders accept that "
-			"somebody between takes TLS away. Publish "
-			"https://mta-sts.%s/.well-known/mta-sts.txt with \"version: STSv1\", "
-			"\"mode: enforce\", \"mx: %s\", \"max_age: 604800\", and:", domain, domain,
-			d->hostname);
-		doctor_record(d, "_mta-sts.%s. IN TXT \"v=STSv1; id=1\"", domain);
-	}
-	if (no_single(d, "mta-sts", n, name, "MTA-STS") < 0)
-		return;
-	if (!has_tag(txt, "id=")) {
-		doctor_say(d, DOCTOR_WRONG, "mta-sts", "The MTA-STS record of %s has no id.",
-			domain);
-		doctor_record(d, "_mta-sts.%s. IN TXT \"v=STSv1; id=1\"", domain);
-	} else if (!doctor_ask(d, DNS_A, host)->data.n && !doctor_ask(d, DNS_AAAA, host)->data.n) {
-		doctor_say(d, DOCTOR_WRONG, "mta-sts", "mta-sts.%s, where senders fetch the policy "
-			"that the record announces, has no address.", domain);
-	} else {
-		doctor_say(d, DOCTOR_RIGHT, "mta-sts", "%s announces MTA-STS (the policy itself is "
-			"not fetched here; it must name %s).", domain, d->hostname);
-	}
 }
 
 static void check_tls_report(struct doctor *d, struct str domain_name)
 {
 	const char *domain = doctor_name(d, domain_name);
 	struct str name = arena_printf(d->arena, "_smtp._tls.%.*s", STR_ARG(domain_name)), txt;
-	int n = find_txt(d, "tls-rpt", name, is_tls_report, &txt);
+	int n = doctor_find_txt(d, "tls-rpt", name, is_tls_report, &txt);
 
 	if (n == 0)
 		doctor_say(d, DOCTOR_ADVICE, "tls-rpt", "%s has no TLS-RPT: nobody tells when TLS "
 			"towards it fails.", domain);
-	else if (no_single(d, "tls-rpt", n, name, "TLS-RPT") < 0)
+	else if (doctor_no_single(d, "tls-rpt", n, name, "TLS-RPT") < 0)
 		return;
 	else if (!has_tag(txt, "rua=mailto:") && !has_tag(txt, "rua=https:"))
 		doctor_say(d, DOCTOR_WRONG, "tls-rpt", "The TLS-RPT record of %s names nowhere to "
@@ -339,6 +300,6 @@ void doctor_mail_check(struct doctor *d, struct str domain)
 {
 	check_spf(d, domain);
 	check_dmarc(d, domain);
-	check_mta_sts(d, domain);
+	doctor_sts_check(d, domain);
 	check_tls_report(d, domain);
 }

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.fakes.gateway import runs_as_nobody
+from tests.fakes.gateway import environment, runs_as_nobody
+from tests.fakes.https import Authority, Https, text
 
 GOOD = {
     "": {"NS": ["ns.example"]},
@@ -15,18 +16,26 @@ GOOD = {
     "4.3.2.1.in-addr.arpa": {"PTR": ["mx.example.net"]},
     "_dmarc.example.net": {"TXT": ["v=DMARC1; p=reject; rua=mailto:d@example.net"]},
     "_mta-sts.example.net": {"TXT": ["v=STSv1; id=20261120"]},
-    "mta-sts.example.net": {"A": ["1.2.3.4"]},
+    "mta-sts.example.net": {"A": ["127.0.0.1"]},
     "_smtp._tls.example.net": {"TXT": ["v=TLSRPTv1; rua=mailto:t@example.net"]},
 }
 
 
+POLICY = "version: STSv1\r\nmode: enforce\r\nmx: mx.example.net\r\nmax_age: 604800\r\n"
+
+
 class Doctor:
-    def __init__(self, gateway):
+    def __init__(self, gateway, *more, authority=None):
         self.gateway = gateway
+        self.more = more
+        self.environment = {**environment(), **({"SSL_CERT_FILE": str(authority.path)} if authority else {})}
+
+    def run(self, *arguments, **keywords):
+        return self.gateway.run("doctor", *arguments, *self.more, env=self.environment, **keywords)
 
     def ask(self, *arguments):
         """Exit code and findings, by the check's name."""
-        done = self.gateway.run("doctor", "--json", *arguments)
+        done = self.run("--json", *arguments)
         assert done.returncode in (0, 1) and not done.stderr, done
         said = json.loads(done.stdout)
         assert said["right"] == (done.returncode == 0)
@@ -38,9 +47,36 @@ class Doctor:
 
 
 @pytest.fixture
-def doctor(make_gateway, dns):
-    dns.zone.update({name: dict(entry) for name, entry in GOOD.items()})
-    return Doctor(make_gateway(start=False))
+def authority(folder):
+    return Authority(folder)
+
+
+@pytest.fixture
+def website(authority, closing):
+    """Where the policy of MTA-STS is."""
+    server = Https(*authority.issue("mta-sts.example.net"))
+    server.reply = text(POLICY)
+    closing.add(server.close)
+    return server
+
+
+def pair(paths):
+    return f'tls_certificate = "{paths[0]}" tls_key = "{paths[1]}"'
+
+
+@pytest.fixture
+def make_doctor(make_gateway, dns, authority, website):
+    def make(inside=None):
+        dns.zone.update({name: dict(entry) for name, entry in GOOD.items()})
+        inside = pair(authority.issue("mx.example.net")) if inside is None else inside
+        return Doctor(make_gateway(start=False, listeners={"127.0.0.1:0": inside}), "--sts-port", website.port,
+                      authority=authority)
+    return make
+
+
+@pytest.fixture
+def doctor(make_doctor):
+    return make_doctor()
 
 
 def states(found):
@@ -52,8 +88,8 @@ def test_a_domain_that_is_right(doctor):
     assert found.pop("dkim")[0]["record"] == "gatepost dkim keygen example.net"
     assert code == 0 and set(sum(states(found).values(), [])) == {"right"}, found
     assert {"mx", "address", "ptr", "spf", "dmarc", "mta-sts", "tls-rpt", "caa"} <= set(found)
-    text = doctor.gateway.run("doctor", "example.net")
-    assert text.returncode == 0 and "0 to change" in text.stdout
+    shown = doctor.run("example.net")
+    assert shown.returncode == 0 and "0 to change" in shown.stdout
 
 
 def change(name, **records):
@@ -92,8 +128,8 @@ def change(name, **records):
     (change("_dmarc.example.net", TXT=["v=DMARC1; p=none", "v=DMARC1; p=reject"]), "dmarc", "2 DMARC", None),
     (change("_dmarc.example.net", TXT=["v=DMARC1; p=reject; rua=mailto:a@reports.example!10m"]), "dmarc",
      "does not agree", 'example.net._report._dmarc.reports.example. IN TXT "v=DMARC1"'),
-    (change("_mta-sts.example.net", TXT=["v=STSv1"]), "mta-sts", "has no id",
-     '_mta-sts.example.net. IN TXT "v=STSv1; id=1"'),
+    (change("_mta-sts.example.net", TXT=["v=STSv1"]), "mta-sts", "has no id", None),
+    (change("_mta-sts.example.net", TXT=["v=STSv1; id=2026-11"]), "mta-sts", "has no id", None),
     (change("mta-sts.example.net", TXT=["x"]), "mta-sts", "has no address", None),
     (change("_smtp._tls.example.net", TXT=["v=TLSRPTv1"]), "tls-rpt", "nowhere",
      '_smtp._tls.example.net. IN TXT "v=TLSRPTv1; rua=mailto:postmaster@example.net"'),
@@ -119,7 +155,8 @@ def test_what_has_to_be_changed(doctor, dns, where, check, words, record):
     (change("_mta-sts.example.net", A=["1.2.3.4"]), "mta-sts", "has no MTA-STS"),
     (change("_smtp._tls.example.net", A=["1.2.3.4"]), "tls-rpt", "has no TLS-RPT"),
 ])
-def test_what_could_be_better_is_no_failure(doctor, dns, where, check, words):
+def test_what_could_be_better_is_no_failure(doctor, dns, website, where, check, words):
+    website.reply = text(POLICY + "mx: mx2.example.net")
     dns.zone["mx2.example.net"] = {"A": ["1.2.3.9"]}
     dns.zone[where[0]] = where[1]
     code, found = doctor.ask("example.net")
@@ -159,7 +196,7 @@ def test_hostile_answers_are_shown_harmlessly(doctor, dns):
     dns.zone["4.3.2.1.in-addr.arpa"] = {"PTR": ["evil\x1b[2J\nname.example"]}
     dns.zone["_dmarc.example.net"]["TXT"] = ["v=DMARC1; p=reject; rua=mailto:x@\x07.example"]
     for arguments in ([], ["--json"]):
-        done = doctor.gateway.run("doctor", "example.net", *arguments, text=False)
+        done = doctor.run("example.net", *arguments, text=False)
         assert done.returncode == 1
         assert not any(octet < 32 and octet != 10 or octet == 127 for octet in done.stdout), done.stdout
 
@@ -169,6 +206,114 @@ def test_wrong_use(doctor):
     assert doctor.gateway.run("doctor", "a.example", "b.example").returncode == 2
     _, found = doctor.ask("elsewhere.example")
     assert "no section for elsewhere.example" in found["domain"][0]["text"]
+
+
+# ---- MTA-STS
+
+def said(found, state):
+    return [c["text"] for c in found["mta-sts"] if c["state"] == state]
+
+
+def policy(mode="enforce", mx="mx.example.net", max_age=604800):
+    return f"version: STSv1\nmode: {mode}\nmx: {mx}\nmax_age: {max_age}\n"
+
+
+def test_the_policy_is_fetched(doctor, website):
+    _, found = doctor.ask("example.net")
+    assert len(website.requests) == 1
+    assert website.requests[0].startswith(b"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: mta-sts.example.net\r\n")
+    assert any("is enforced" in text for text in said(found, "right")), found["mta-sts"]
+    assert any("is right for mx.example.net" in text for text in said(found, "right")), found["mta-sts"]
+
+
+@pytest.mark.parametrize("reply, words", [
+    (text("gone", "404 Not Found"), "HTTP status 404"),
+    (text("", "301 Moved Permanently", more="Location: https://elsewhere.example/\r\n"), "no redirection"),
+    (text(POLICY, kind="text/html"), 'served as "text/html"'),
+    (text(POLICY, kind="x\x1b[2J"), 'served as "x'),
+    (text("<html>"), 'line 1 is not "name: value"'),
+    (text(policy(mode="maybe")), 'no valid value for "mode"'),
+    (text(policy(mx="mx.*.net")), 'no valid value for "mx"'),
+    (text(policy(max_age=31557601)), 'no valid value for "max_age"'),
+    (text("version: STSv1\nmode: enforce\nmax_age: 86400\n"), 'it has no "mx"'),
+    (text(policy(mx="*.mx.example.net")), "does not name the MX mx.example.net"),
+    (text(b"\0" * 70000), "larger than 65536"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFF\r\n", "does not speak HTTP"),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 90000, "larger than 65536"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nversion: STSv1", "cut short"),
+    (b"SSH-2.0-x\r\n", "does not speak HTTP"),
+    (b"", "cut short"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_policy_that_is_wrong(doctor, website, reply, words):
+    website.reply = reply
+    code, found = doctor.ask("example.net")
+    assert code == 1 and any(words in text for text in said(found, "wrong")), found["mta-sts"]
+    assert not any("\x1b" in text for text in said(found, "wrong"))
+
+
+@pytest.mark.parametrize("reply", [
+    b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n10;x=y\r\nversion: STSv1\r\n\r\n"
+    b"38\r\nmode: enforce\nmx: *.example.net\nmax_age: 604800\nother: x\r\n0\r\nTrailer: x\r\n\r\n",
+    b"HTTP/1.0 200 OK\nContent-Type: Text/Plain\n\n" + POLICY.encode(),
+    text(policy() + "mode: none\nmax_age: 1\nversion: STSv2"),  # of two the first counts
+], ids=["chunked", "1.0", "twice"])
+def test_a_policy_in_another_form(doctor, website, reply):
+    website.reply = reply
+    code, found = doctor.ask("example.net")
+    assert code == 0 and set(states(found)["mta-sts"]) == {"right"}, found["mta-sts"]
+
+
+@pytest.mark.parametrize("reply, words, mode", [
+    (text(policy(mode="testing")), "is in testing", "enforce"),
+    (text("version: STSv1\nmode: none\nmax_age: 0\n"), "nothing is protected", "testing"),
+    (text(policy(max_age=3600)), "3600 seconds", None),
+], ids=["testing", "none", "short"])
+def test_a_policy_that_could_be_better(doctor, website, reply, words, mode):
+    website.reply = reply
+    code, found = doctor.ask("example.net")
+    assert code == 0
+    advice = [c for c in found["mta-sts"] if c["state"] == "advice" and words in c["text"]]
+    assert advice, found["mta-sts"]
+    if mode:
+        assert advice[0]["record"] == \
+            f"version: STSv1\nmode: {mode}\nmx: mx.example.net\nmax_age: 604800"
+        shown = doctor.run("example.net").stdout.splitlines()
+        assert f"{'':20} mode: {mode}" in shown and f"{'':20} mx: mx.example.net" in shown
+
+
+def test_the_certificate_of_the_policy_must_be_right(doctor, authority, website, folder, closing):
+    for certificate, words in ((authority.issue("elsewhere.example"), "hostname mismatch"),
+                               (authority.issue("mta-sts.example.net", days=-1), "expired"),
+                               (Authority(folder).issue("mta-sts.example.net"), "certificate")):
+        server = Https(*certificate)
+        server.reply = text(POLICY)
+        closing.add(server.close)
+        doctor.more = ("--sts-port", server.port)
+        code, found = doctor.ask("example.net")
+        assert code == 1 and any("cannot be fetched" in text and words in text for text in said(found, "wrong")), found["mta-sts"]
+        assert not server.requests
+
+
+@pytest.mark.parametrize("mode, code, state", [("enforce", 1, "wrong"), ("testing", 0, "advice")])
+@pytest.mark.parametrize("kind, words", [
+    ("none", "self-signed"), ("other", "is not for that name"), ("untrusted", "is not trusted"),
+])
+def test_the_certificate_that_the_policy_asks_for(make_doctor, website, authority, folder, kind, words, mode, code,
+                                                  state):
+    issuer, name = {"none": (None, ""), "other": (authority, "mx.example.org"),
+                    "untrusted": (Authority(folder), "mx.example.net")}[kind]
+    doctor = make_doctor(pair(issuer.issue(name)) if issuer else "")
+    website.reply = text(policy(mode=mode))
+    got, found = doctor.ask("example.net")
+    assert got == code and any(words in text for text in said(found, state)), found["mta-sts"]
+
+
+def test_nobody_serves_the_policy(doctor, website, dns):
+    website.close()
+    dns.zone["mta-sts.example.net"] = {"A": ["127.0.0.2", "127.0.0.1"]}
+    code, found = doctor.ask("example.net")
+    assert code == 1 and any("Connection refused" in text for text in said(found, "wrong")), found["mta-sts"]
 
 
 # ---- this host
@@ -183,35 +328,8 @@ def lists(dns, code="127.0.0.2"):
         dns.zone[f"test.{zone}"] = {"A": ["127.0.1.2"]}
 
 
-def certificate(folder, name="mx.example.net", days=90, key_of=None):
-    """PEM files of a certificate and its key."""
-    import datetime
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.utcnow()
-    made = (x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "An Authority")]))
-            .public_key(key.public_key()).serial_number(1)
-            .not_valid_before(now - datetime.timedelta(days=100))
-            .not_valid_after(now + datetime.timedelta(days=days))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
-            .sign(key, hashes.SHA256()))
-    paths = folder / "cert.pem", folder / "key.pem"
-    other = ec.generate_private_key(ec.SECP256R1()) if key_of == "other" else key
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(other.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                             serialization.NoEncryption()))
-    for path, mode in zip(paths, (0o644, 0o600)):
-        path.chmod(mode)
-        if runs_as_nobody():
-            os.chown(path, 65534, 65534)
-    return f'tls_certificate = "{paths[0]}" tls_key = "{paths[1]}"'
-
-
 @pytest.fixture
-def host(make_gateway, dns, folder, sink):
+def host(make_gateway, dns, folder, sink, authority):
     """A host on which all is right, and what a test changes of it."""
     dns.zone.update({name: dict(entry) for name, entry in GOOD.items()})
     lists(dns)
@@ -221,13 +339,13 @@ def host(make_gateway, dns, folder, sink):
     signatures.chmod(0o755)
 
     def make(inside=None, backend=sink.url, **keywords):
-        inside = certificate(folder) if inside is None else inside
+        inside = pair(authority.issue("mx.example.net")) if inside is None else inside
         gateway = make_gateway(start=False, backend=backend, listeners={"127.0.0.1:0": inside}, extra=(
             f'filter "clamav" {{ database = "{signatures}" }}'), **keywords)
         gateway.state.mkdir()
         if runs_as_nobody():
             os.chown(gateway.state, 65534, 65534)
-        return Doctor(gateway)
+        return Doctor(gateway, authority=authority)
     make.signatures = signatures / "daily.cvd"
     make.folder = folder
     return make
@@ -251,19 +369,19 @@ def wrong_of(found, check):
     ({"days": -3}, "expired 3 days ago"), ({"days": 5}, "renew it"),
     ({"name": "mail.example.org"}, "is not for mx.example.net"), ({"key_of": "other"}, "does not belong"),
 ])
-def test_certificates(host, changed, words):
-    code, found = host(certificate(host.folder, **changed)).ask()
+def test_certificates(host, authority, changed, words):
+    code, found = host(pair(authority.issue(**{"name": "mx.example.net", **changed}))).ask()
     assert code == 1 and words in wrong_of(found, "certificate"), found["certificate"]
 
 
-def test_files_of_certificates(host):
-    pair = certificate(host.folder)
-    (host.folder / "key.pem").chmod(0o644)
-    doctor = host(pair)
+def test_files_of_certificates(host, authority):
+    certificate, key = authority.issue("mx.example.net")
+    key.chmod(0o644)
+    doctor = host(pair((certificate, key)))
     assert "can read the key" in wrong_of(doctor.ask()[1], "certificate")
-    (host.folder / "cert.pem").write_text("nothing")
+    certificate.write_text("nothing")
     assert "holds no certificate" in wrong_of(doctor.ask()[1], "certificate")
-    (host.folder / "cert.pem").unlink()
+    certificate.unlink()
     assert "cannot be read" in wrong_of(doctor.ask()[1], "certificate")
 
 
