@@ -45,6 +45,8 @@ static const struct field facts_fields[] = {
 	APART(struct facts, client_ip, FIELD_TYPE_STR),
 	APART(struct facts, client_port, FIELD_TYPE_INT),
 	FIELD_STR(struct facts, listener),
+	FIELD_BOOL(struct facts, outbound),
+	FIELD_STR(struct facts, account),
 	FIELD_BOOL(struct facts, esmtp),
 	FIELD_POINTER(struct facts, tls, &facts_tls_record),
 	APART(struct facts, has_helo, FIELD_TYPE_BOOL),
@@ -64,6 +66,11 @@ static const struct field facts_fields[] = {
 	FIELD_END,
 };
 const struct record facts_record = RECORD("facts", struct facts, facts_fields);
+
+enum traffic facts_traffic(const struct facts *facts)
+{
+	return facts->outbound ? TRAFFIC_OUTBOUND : TRAFFIC_INBOUND;
+}
 
 const struct dns_answer *facts_dns(const struct facts *facts, struct str name, int64_t type)
 {

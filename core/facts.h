@@ -16,6 +16,9 @@
 #include "core/dns.h"
 #include "core/record.h"
 
+/* A stranger's mail for us, or our own on its way out. */
+enum traffic { TRAFFIC_INBOUND = 1, TRAFFIC_OUTBOUND = 2 };
+
 struct facts_tls {
 	struct str version; /* "TLSv1.3" */
 	struct str cipher;
@@ -47,6 +50,8 @@ struct facts {
 	struct str client_ip;  /* empty: unknown */
 	int64_t client_port;
 	struct str listener;   /* "0.0.0.0:25" */
+	bool outbound;	       /* a mailbox server or user of ours sends it out */
+	struct str account;    /* that the client proved to be; empty: none */
 	bool esmtp;
 	struct facts_tls *tls; /* NULL: in the clear */
 	bool has_helo, has_mail_from;
@@ -67,6 +72,7 @@ struct facts {
 };
 extern const struct record facts_record, facts_scan_record, facts_tls_record, facts_counter_record;
 
+enum traffic facts_traffic(const struct facts *facts);
 /* The answer to a question, or NULL. Case of the name does not matter. */
 const struct dns_answer *facts_dns(const struct facts *facts, struct str name, int64_t type);
 

@@ -43,11 +43,13 @@ struct finding_def {
 };
 
 /* What start() may use: all that is opened or compiled happens there, before the sandbox. */
+struct policy_set;
 struct env {
 	const char *state_dir;
 	const char *hostname;
 	struct arena *arena; /* of the process */
 	struct conf *conf; /* for sections that a filter reads beside its own */
+	const struct policy_set *policies; /* rules/policy.h: what domains are ours, among others */
 	const struct conf_section *section; /* the filter's own, for its sub-sections; may be NULL */
 	bool offline; /* `gatepost check --facts` without -c: no file may be read */
 };
@@ -97,6 +99,8 @@ struct question_list {
 struct filter {
 	const char *name, *summary;
 	unsigned stages;		/* bits of enum stage; at MESSAGE all filters run */
+	unsigned traffic;		/* bits of enum traffic; 0: inbound alone, since what proves or
+					   suspects a stranger is no question to one's own users */
 	const char *const *after;	/* NULL-terminated; "*": all that do not come after this one
 					   themselves; cycles are refused at start */
 	const struct finding_def *findings; /* ends with a NULL name */

@@ -129,6 +129,7 @@ const struct filter filter_bayes = {
 	.name = "bayes",
 	.summary = "the statistical classifier, trained by what users report",
 	.stages = STAGE_MESSAGE,
+	.traffic = TRAFFIC_INBOUND | TRAFFIC_OUTBOUND,
 	.after = (const char *const[]){"*", NULL},
 	.findings = bayes_findings,
 	.options = bayes_options,

@@ -72,6 +72,7 @@ const struct filter filter_clamav = {
 	.name = "clamav",
 	.summary = "viruses, by libclamav in the scanner",
 	.stages = STAGE_MESSAGE,
+	.traffic = TRAFFIC_INBOUND | TRAFFIC_OUTBOUND,
 	.findings = clamav_findings,
 	.options = clamav_options,
 	.conf_size = sizeof(struct clamav_conf),

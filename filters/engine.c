@@ -159,7 +159,8 @@ static void read_runner(struct conf *conf, struct engine *e, struct runner *r)
 		check_subsections(conf, e->arena, section, f->sections);
 }
 
-static void start_runner(struct conf *conf, const struct env *env, struct runner *r)
+static void start_runner(struct conf *conf, const struct env *env,
+	const struct policy_set *policies, struct runner *r)
 {
 	const struct filter *f = r->filter;
 	struct env own = *env;
@@ -167,6 +168,7 @@ static void start_runner(struct conf *conf, const struct env *env, struct runner
 
 	own.section = find_section(conf, f->name);
 	own.conf = conf;
+	own.policies = policies;
 	r->started = true;
 	if (f->start && f->start(r->conf, &own, &err) < 0)
 		conf_error(conf, own.section ? own.section : conf_root(conf), NULL,
@@ -294,7 +296,7 @@ struct engine *engine_start(struct conf *conf, const struct env *env, struct err
 	renumber_after(e);
 	/* With errors in what was read so far, a start would only add their consequences. */
 	for (size_t i = 0; i < e->count && !conf_errors(conf)->n; i++)
-		start_runner(conf, env, &e->runners[i]);
+		start_runner(conf, env, e->policies, &e->runners[i]);
 	if (!conf_errors(conf)->n)
 		check_scores(conf, e);
 	e->versions = conf_errors(conf)->n ? "" : list_versions(e);
@@ -319,12 +321,18 @@ void engine_stop(struct engine **engine)
 			e->runners[i].filter->stop(e->runners[i].conf);
 }
 
-unsigned engine_stages(const struct engine *engine)
+bool engine_looks_at(const struct filter *filter, enum traffic traffic)
+{
+	return (filter->traffic ? filter->traffic : TRAFFIC_INBOUND) & traffic;
+}
+
+unsigned engine_stages(const struct engine *engine, enum traffic traffic)
 {
 	unsigned stages = STAGE_MESSAGE;
 
 	for (size_t i = 0; i < engine->count; i++)
-		stages |= engine->runners[i].filter->stages;
+		if (engine_looks_at(engine->runners[i].filter, traffic))
+			stages |= engine->runners[i].filter->stages;
 	return stages;
 }
 
@@ -345,7 +353,9 @@ void engine_list(struct buf *out)
 		for (unsigned k = 0; k < 4; k++)
 			if (stages >> k & 1)
 				buf_printf(&b, "%s%s", b.n ? "," : "", stage_names[k]);
-		buf_printf(out, "%-10s %-26.*s %-4s %s\n", f->name, STR_ARG(buf_str(&b)),
+		buf_printf(out, "%-10s %-26.*s %-4s %-4s %s\n", f->name, STR_ARG(buf_str(&b)),
+			!engine_looks_at(f, TRAFFIC_OUTBOUND) ? "in" :
+			!engine_looks_at(f, TRAFFIC_INBOUND) ? "out" : "both",
 			f->disabled_by_default ? "off" : "on", f->summary);
 		buf_free(&b);
 	}

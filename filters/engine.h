@@ -28,6 +28,8 @@ struct engine {
 	const char *versions;
 };
 
+/* Does it look at this kind of mail? */
+bool engine_looks_at(const struct filter *filter, enum traffic traffic);
 /* "SPF_FAILED" */
 struct str engine_failure_name(const struct filter *filter, struct arena *arena);
 

@@ -200,6 +200,12 @@ static void run_slot(struct evaluation *ev, size_t i)
 		fail_slot(ev, i, call.fail_reason);
 }
 
+static bool takes_part(const struct evaluation *ev, const struct filter *f)
+{
+	return engine_looks_at(f, facts_traffic(&ev->facts)) &&
+	       (ev->stage == STAGE_MESSAGE || (f->stages & ev->stage));
+}
+
 /* Runs what can run; true if anything waits. */
 static bool run_slots(struct evaluation *ev)
 {
@@ -210,7 +216,7 @@ static bool run_slots(struct evaluation *ev)
 		const struct runner *r = &ev->engine->runners[i];
 		struct slot *slot = &ev->slots[i];
 
-		if (!slot->done && ev->stage != STAGE_MESSAGE && !(r->filter->stages & ev->stage))
+		if (!slot->done && !takes_part(ev, r->filter))
 			slot->done = true;
 		if (!slot->done && is_left_out(&ev->facts, r->filter->name))
 			fail_slot(ev, i, STR("it came to an abnormal end on this message"));

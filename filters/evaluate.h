@@ -26,13 +26,13 @@ struct evaluation;
 struct engine *engine_start(struct conf *conf, const struct env *env, struct err *err);
 /* Stops what was started; the memory is the arena's. No evaluation may be left. */
 void engine_stop(struct engine **engine);
-/* Bits of enum stage at which any enabled filter runs. */
-unsigned engine_stages(const struct engine *engine);
+/* Bits of enum stage at which any enabled filter looks at such mail. */
+unsigned engine_stages(const struct engine *engine, enum traffic traffic);
 /* "geo=2026-11-01 rules=1a2b": what would judge. */
 const char *engine_versions(const struct engine *engine);
 /* The configuration of a filter, as its start() left it; NULL if it is unknown or not enabled. */
 const void *engine_conf(const struct engine *engine, const char *filter);
-/* Prints name, stages, state and summary of every filter, a line each. */
+/* Prints name, stages, traffic, state and summary of every filter, a line each. */
 void engine_list(struct buf *out);
 
 /* message: empty before MESSAGE; must outlive the evaluation. running: NULL, or a word that

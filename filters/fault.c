@@ -50,6 +50,7 @@ const struct filter filter_fault = {
 	.name = "fault",
 	.summary = "dies where a test tells it to",
 	.stages = STAGE_ALL,
+	.traffic = TRAFFIC_INBOUND | TRAFFIC_OUTBOUND,
 	.findings = fault_findings,
 	.options = fault_options,
 	.disabled_by_default = true,

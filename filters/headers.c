@@ -252,6 +252,7 @@ const struct filter filter_headers = {
 	.name = "headers",
 	.summary = "exactly one author, and the sanity of headers and MIME structure",
 	.stages = STAGE_MESSAGE,
+	.traffic = TRAFFIC_INBOUND | TRAFFIC_OUTBOUND,
 	.findings = findings,
 	.run = run,
 };

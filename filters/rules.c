@@ -146,6 +146,7 @@ const struct filter filter_rules = {
 	.name = "rules",
 	.summary = "expressions over headers, text and links, in SpamAssassin's language",
 	.stages = STAGE_MESSAGE,
+	.traffic = TRAFFIC_INBOUND | TRAFFIC_OUTBOUND,
 	.findings = findings,
 	.options = options,
 	.conf_size = sizeof(struct rules_conf),

@@ -85,7 +85,7 @@ struct ctl_listen {
 	int64_t index;
 };
 struct ctl_ready {
-	int64_t stages; /* inspector: where filters are enabled */
+	int64_t stages, stages_outbound; /* inspector: where filters are enabled, for whose mail */
 	struct str versions;
 };
 struct ctl_text {

@@ -12,6 +12,7 @@ struct score {
 };
 struct policy_set {
 	struct policy global;
+	struct policy_outbound outbound;
 	LIST(struct domain_policy) domains; /* sorted by name */
 	LIST(struct score) scores;	    /* sorted by name */
 };
@@ -57,6 +58,44 @@ const struct option policy_options[] = {
 		.name = "spam_headers", .type = OPTION_BOOL,
 		.offset = offsetof(struct policy, spam_headers), .def = "true",
 		.help = "Whether delivered messages carry X-Spam-Status, X-Spam-Score and their like.",
+	},
+	OPTION_ROWS_END,
+};
+
+static const char *const from_modes[] = { "address", "domain", "any", NULL };
+
+const struct option policy_outbound_options[] = {
+	{
+		.name = "from", .type = OPTION_ENUM, .offset = offsetof(struct policy_outbound, from),
+		.def = "domain", .choices = from_modes,
+		.help = "What the one address in From must be: that of the sender (address: the account, "
+			"or without one the address of MAIL FROM), in the sender's domain (domain), or "
+			"in any domain of ours (any). Other mail is refused.",
+	},
+	{
+		.name = "quarantine_score", .type = OPTION_NUMBER,
+		.offset = offsetof(struct policy_outbound, policy.quarantine_score), .def = "100000",
+		.min = -1000, .max = POLICY_NEVER,
+		.help = "From this score on a message is held in quarantine and its sender told "
+			"that it was taken. By default none is: who sends it is ours, and can be told.",
+	},
+	{
+		.name = "reject_score", .type = OPTION_NUMBER,
+		.offset = offsetof(struct policy_outbound, policy.reject_score), .def = "15",
+		.min = -1000, .max = POLICY_NEVER,
+		.help = "From this score on a message is refused.",
+	},
+	{
+		.name = "virus", .type = OPTION_ENUM,
+		.offset = offsetof(struct policy_outbound, policy.virus), .def = "reject",
+		.choices = content_actions,
+		.help = "What is done with a message in which a virus was found.",
+	},
+	{
+		.name = "unscannable", .type = OPTION_ENUM,
+		.offset = offsetof(struct policy_outbound, policy.unscannable), .def = "forward",
+		.choices = content_actions,
+		.help = "What is done with a message that the virus scanner could not look into wholly.",
 	},
 	OPTION_ROWS_END,
 };
@@ -155,6 +194,9 @@ struct policy_set *policy_set_read(struct conf *conf, struct arena *arena)
 	conf_read(conf, policy, policy_options, &set->global);
 	if (policy)
 		check_order(conf, policy, &set->global);
+	conf_read_some(conf, conf_next(root, "outbound", NULL), policy_outbound_options, &set->outbound);
+	set->outbound.policy.tag_score = POLICY_NEVER;
+	set->outbound.policy.dmarc = DMARC_MODE_OFF;
 	read_domains(conf, arena, set);
 	if (scores)
 		conf_each_number(conf, scores, add_score, &reader);
@@ -190,6 +232,11 @@ const struct policy *policy_for(const struct policy_set *set, struct str recipie
 	const struct domain_policy *d = find_domain(set, str_skip(recipient, at + 1));
 
 	return d ? &d->policy : &set->global;
+}
+
+const struct policy_outbound *policy_outbound(const struct policy_set *set)
+{
+	return &set->outbound;
 }
 
 bool policy_knows_domain(const struct policy_set *set, struct str domain)

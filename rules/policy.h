@@ -22,10 +22,22 @@ struct policy {
 };
 /* Rows of the `policy` section, and of the same keys in `domain` sections. */
 extern const struct option policy_options[];
+#define POLICY_NEVER 100000 /* a score that no message reaches */
+
+/* What is done with our own users' mail, whoever it is for. */
+enum policy_from { POLICY_FROM_ADDRESS, POLICY_FROM_DOMAIN, POLICY_FROM_ANY };
+struct policy_outbound {
+	struct policy policy; /* never tags */
+	int from;	      /* enum policy_from: how far From must agree with the sender */
+};
+/* Rows of the `outbound` section; it has others, which are the front's. */
+extern const struct option policy_outbound_options[];
 
 struct policy_set; /* global policy, domains' policies, scores */
 /* Reads `policy`, `domain` and `scores` sections. Errors are gathered in conf. */
 struct policy_set *policy_set_read(struct conf *conf, struct arena *arena);
+/* Of outgoing mail. */
+const struct policy_outbound *policy_outbound(const struct policy_set *set);
 /* By the address's domain, exact. */
 const struct policy *policy_for(const struct policy_set *set, struct str recipient);
 /* Is there a `domain` section for it (or are none known, so that all are accepted)? */

@@ -50,6 +50,13 @@ static struct str score_text(struct arena *arena, double score)
 	return arena_printf(arena, tenths ? "%.1f" : "%.2f", score);
 }
 
+const struct policy *verdict_policy(const struct verdict_input *in, struct str recipient)
+{
+	if (in->facts->outbound)
+		return &policy_outbound(in->policies)->policy;
+	return policy_for(in->policies, recipient);
+}
+
 /* ------------------------------------------------------ rules, in their order */
 
 static void decide_domain(const struct decider *c, struct str recipient, struct decision *d)
@@ -258,18 +265,20 @@ static void decide_score(const struct decider *c, const struct policy *p, struct
 			NULL);
 		return;
 	}
+	/* The mildest that can be reached at all. */
+	size_t mildest = p->tag_score < POLICY_NEVER ? 2 : p->quarantine_score < POLICY_NEVER ? 1 : 0;
 	if (d->action == ACTION_FORWARD)
-		d->reason = arena_printf(c->arena, "Score %.*s is below the tag threshold %g.",
-			STR_ARG(score), p->tag_score);
+		d->reason = arena_printf(c->arena, "Score %.*s is below the %s threshold %g.",
+			STR_ARG(score), steps[mildest].name, steps[mildest].threshold);
 }
 
 /* recipient: empty for the session as such, before any is known. */
 static struct decision decide(const struct decider *c, struct str recipient)
 {
-	const struct policy *p = policy_for(c->in->policies, recipient);
+	const struct policy *p = verdict_policy(c->in, recipient);
 	struct decision d = { .action = ACTION_FORWARD };
 
-	if (recipient.n)
+	if (recipient.n && !c->in->facts->outbound)
 		decide_domain(c, recipient, &d);
 	decide_failures(c, &d);
 	decide_findings(c, &d);
@@ -420,7 +429,7 @@ void verdict_decide(const struct verdict_input *in, struct arena *arena, struct 
 	for (size_t i = 0; i < v->findings.n; i++)
 		v->score += v->findings.v[i].score;
 	v->score = rounded(v->score);
-	v->required = policy_for(in->policies, n ? in->facts->rcpt_to.v[0] : STR(""))->reject_score;
+	v->required = verdict_policy(in, n ? in->facts->rcpt_to.v[0] : STR(""))->reject_score;
 
 	for (size_t i = 0; i < n; i++)
 		d[i] = decide(&c, in->facts->rcpt_to.v[i]);

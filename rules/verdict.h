@@ -28,6 +28,8 @@ struct verdict_input {
 	const char *hostname;
 	struct mail *mail; /* NULL before MESSAGE */
 };
+/* That of outgoing mail, or of this recipient's domain. */
+const struct policy *verdict_policy(const struct verdict_input *in, struct str recipient);
 /*
  * Expects findings (scores already the administrator's), auth, bayes, virus filled in;
  * fills in score, action, reason, reply, recipients. Before MESSAGE only refusals and tempfails
@@ -37,7 +39,8 @@ void verdict_decide(const struct verdict_input *in, struct arena *arena, struct 
 /*
  * Our header lines (Received excluded: the front's), for all and a recipient's own, and the
  * cuts of forged ones. After verdict_decide. On entry v->headers holds what filters proposed.
- * In rules/verdict_headers.c.
+ * Outgoing mail gets none: what we think of it is nobody else's business. In
+ * rules/verdict_headers.c.
  */
 void verdict_headers(const struct verdict_input *in, struct arena *arena, struct verdict *v);
 

@@ -94,6 +94,12 @@ void verdict_headers(const struct verdict_input *in, struct arena *arena, struct
 {
 	struct buf out = BUF_INIT, value = BUF_INIT;
 
+	if (in->mail)
+		find_cuts(in, arena, v);
+	if (in->facts->outbound) {
+		v->headers = STR("");
+		return;
+	}
 	authres_write(&value, in->hostname, in->facts, &v->auth);
 	v->authentication_results = take(&value, arena);
 	headerline_add(&out, "Authentication-Results", v->authentication_results);
@@ -107,6 +113,4 @@ void verdict_headers(const struct verdict_input *in, struct arena *arena, struct
 		if (p->spam_headers && r->action <= ACTION_QUARANTINE)
 			r->headers = spam_headers(p, arena, v, r->action);
 	}
-	if (in->mail)
-		find_cuts(in, arena, v);
 }

@@ -277,7 +277,8 @@ static int load(struct role_self *self, struct ctl_ready *ready_r, struct err *e
 		/* Text in that charset is read as well as it can be without. */
 		log_event(LOG_LEVEL_WARNING, "charset-missing", "%s", err->text);
 	}
-	ready_r->stages = engine_stages(inspector->engine);
+	ready_r->stages = engine_stages(inspector->engine, TRAFFIC_INBOUND);
+	ready_r->stages_outbound = engine_stages(inspector->engine, TRAFFIC_OUTBOUND);
 	ready_r->versions = str_c(engine_versions(inspector->engine));
 	return 0;
 }

@@ -21,7 +21,7 @@ static const struct command_option options[] = {
 	COMMAND_OPTION('c', "config", "CONF", OPTION_STRING, struct check_values, conf, NULL,
 		"Judge by this configuration; without it by the built-in defaults."),
 	COMMAND_FLAG(0, "list-filters", struct check_values, list,
-		"Print name, stages, state and summary of every filter."),
+		"Print name, stages, traffic, state and summary of every filter."),
 	COMMAND_OPTIONS_END,
 };
 

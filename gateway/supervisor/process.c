@@ -49,7 +49,8 @@ static int take_ready(struct process *process, const struct ipc_packet *packet, 
 		return -1;
 	buf_clear(&process->versions);
 	buf_str_add(&process->versions, ready.versions);
-	process->ready = (struct ctl_ready){ ready.stages, buf_str(&process->versions) };
+	process->ready = ready;
+	process->ready.versions = buf_str(&process->versions);
 	/* Told to end while it loaded, because another of its generation failed: this crossed that. */
 	if (process->state == PROCESS_DRAINING)
 		return 0;

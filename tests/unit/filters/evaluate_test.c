@@ -401,7 +401,8 @@ static void test_stages(void **state)
 	struct bench b;
 
 	begin(&b, "filter \"early\" { enabled = true } filter \"chain\" { enabled = true }");
-	assert_int_equal(engine_stages(b.engine), STAGE_CONNECT | STAGE_MESSAGE);
+	assert_int_equal(engine_stages(b.engine, TRAFFIC_INBOUND), STAGE_CONNECT | STAGE_MESSAGE);
+	assert_int_equal(engine_stages(b.engine, TRAFFIC_OUTBOUND), STAGE_MESSAGE);
 	b.facts.client_ip = STR("192.0.2.1");
 	assert_int_equal(step(&b, STAGE_CONNECT), 1);
 	assert_int_equal(b.verdict.findings.n, 1);

@@ -21,6 +21,7 @@ struct row {
 	const char *reply; /* how it begins */
 	const char *reason; /* what it contains */
 	int disposition;
+	bool outbound;
 };
 
 #define F(finding, points) { .name = STR(finding), .filter = STR("rules"), .score = (points), \
@@ -111,6 +112,21 @@ static const struct row rows[] = {
 	{ "t=y lowered it to quarantine", .dmarc = DMARC(DMARC_QUARANTINE, "policy_test_mode"),
 		.action = ACTION_QUARANTINE, .disposition = DISPOSITION_QUARANTINE },
 
+	{ "outgoing", "domain \"example.com\" { }", .outbound = true, .findings = { F("A", 14.9) },
+		.action = ACTION_FORWARD, .reply = "250 2.0.0 OK",
+		.reason = "Score 14.9 is below the reject threshold 15." },
+	{ "outgoing, refused", .outbound = true, .findings = { F("A", 15) }, .action = ACTION_REJECT },
+	{ "outgoing, the recipient's policy says nothing", "domain \"example.net\" { tag_score = 1 "
+		"quarantine_score = 2 reject_score = 3 } policy { virus = forward tag_score = 1 }",
+		.outbound = true, .findings = { F("A", 5) }, .action = ACTION_FORWARD },
+	{ "outgoing, own thresholds", "outbound { relay = \"smtp://h\" quarantine_score = 4 "
+		"reject_score = 6 }", .outbound = true, .findings = { F("A", 5) },
+		.action = ACTION_QUARANTINE },
+	{ "outgoing virus", .outbound = true, .virus = "Eicar", .action = ACTION_REJECT,
+		.reply = "550 5.7.1 message contains malware (Eicar)" },
+	{ "outgoing virus, held", "outbound { virus = quarantine }", .outbound = true,
+		.virus = "Eicar", .action = ACTION_QUARANTINE },
+
 	{ "failure, tempfail", .failures = { { STR("clamav"), STR("gone"), ACTION_TEMPFAIL } },
 		.findings = { F("A", 99) }, .action = ACTION_TEMPFAIL,
 		.reply = "451 4.7.1 a check could not be completed",
@@ -152,7 +168,7 @@ static void test_rows(void **state)
 		struct str rcpt = STR("bob@example.net");
 		struct facts_scan scan = { .result = r->scan, .reason = STR("it is encrypted") };
 		struct facts facts = { .rcpt_to = { &rcpt, 1 }, .transaction_id = STR("S.1"),
-			.scan = r->scan ? &scan : NULL };
+			.scan = r->scan ? &scan : NULL, .outbound = r->outbound };
 		struct verdict_input in = { .facts = &facts, .stage = STAGE_MESSAGE,
 			.policies = read_policies(r->conf, arena), .failures = r->failures,
 			.hostname = "mx.example.net" };
@@ -321,6 +337,12 @@ static void test_headers(void **state)
 	assert_true(str_eq_c(v.recipients.v[0].headers, "X-Spam-Flag: YES\r\nX-Spam-Score: 3.0\r\n"
 		"X-Spam-Level: ***\r\nX-Spam-Status: Yes, score=3.0 required=2.0 tests=A=3.0\r\n"));
 	assert_int_equal(v.recipients.v[1].headers.n, 0);
+	facts.outbound = true;
+	struct verdict out = { .headers = STR("X-Proposed: yes\r\n") };
+	verdict_decide(&in, arena, &out);
+	verdict_headers(&in, arena, &out);
+	assert_int_equal(out.headers.n + out.recipients.v[0].headers.n, 0);
+	assert_int_equal(out.cuts.n, v.cuts.n);
 	for (size_t i = 0; i < v.cuts.n; i++) {
 		assert_true(v.cuts.v[i].offset >= (int64_t)at);
 		buf_add(&rest, message + at, (size_t)v.cuts.v[i].offset - at);
