@@ -53,6 +53,22 @@ static const struct option listener_rows[] = {
 	{ "proxy_protocol_from", OPTION_LIST, AT(config_listener, proxy_protocol_from),
 		.help = "Addresses and networks of load balancers, whose connections begin with "
 			"a PROXY header (version 1 or 2)." },
+	{ "outbound_from", OPTION_LIST, AT(config_listener, outbound_from),
+		.help = "Makes this a listener for outgoing mail, and says who may send through it: "
+			"addresses and networks of mailbox servers. Mail for the domains is not taken "
+			"here then, but by other listeners." },
+	OPTION_ROWS_END,
+};
+
+static const struct option outbound_rows[] = {
+	{ "relay", OPTION_LIST, AT(config_outbound, relay), .required = true,
+		.help = "The smarthosts that outgoing mail is handed to, tried in this order: "
+			"smtp://host:port. Mail for our own domains goes there too." },
+	{ "relay_tls", OPTION_ENUM, AT(config_outbound, relay_tls), "may",
+		.choices = backend_tls_names,
+		.help = "STARTTLS towards the relay: when it is offered, always, or never." },
+	{ "verify_recipients", OPTION_BOOL, AT(config_outbound, verify_recipients), "true",
+		.help = "Ask the relay about each recipient before the message is taken." },
 	OPTION_ROWS_END,
 };
 
@@ -157,7 +173,7 @@ static const struct option learn_rows[] = {
 
 /* The last three are read by what judges mail. */
 static const char *const section_names[] = { "listen", "domain", "dns", "limits", "admin", "learn",
-	"filter", "scores", "policy", NULL };
+	"outbound", "filter", "scores", "policy", NULL };
 static const char *const no_sections[] = { NULL };
 
 /* ---- names ---- */
@@ -270,6 +286,43 @@ static const struct ip_net *read_nets(struct conf *conf, const struct conf_secti
 	return nets;
 }
 
+/* Nobody's own network is wider than the private ones: 10.0.0.0/8, fc00::/7; and of the rest of
+ * IPv6, what is given to one country. */
+static bool is_too_wide(const struct ip_net *net)
+{
+	return net->bits < (net->ip.family == IP_V4 ? 8 : ip_is_global(&net->ip) ? 16 : 7);
+}
+
+/* Nobody but who is named here may send mail to anywhere. */
+static void read_outbound_from(struct conf *conf, const struct conf_section *s,
+	struct config_listener *l)
+{
+	static const char key[] = "outbound_from";
+	struct ip_net *nets = ARENA_ARRAY(conf_arena(conf), l->outbound_from.n, struct ip_net);
+	struct err err;
+	l->outbound = l->outbound_from.n > 0;
+	l->outbound_nets = nets;
+	if (l->outbound_from.n > NETS_MAX)
+		conf_error(conf, s, key, "%s has more than %d entries", key, NETS_MAX);
+	for (size_t i = 0; i < l->outbound_from.n; i++) {
+		struct ip_net *net = &nets[l->outbound_net_count];
+		if (ip_net_parse(str_c(l->outbound_from.v[i]), net, &err) != 0)
+			conf_error(conf, s, key, "%s: %s", key, err.text);
+		else if (is_too_wide(net))
+			conf_error(conf, s, key, "outbound_from %s would let strangers send mail to "
+				"anywhere (an open relay): name your mailbox servers' addresses",
+				l->outbound_from.v[i]);
+		else
+			l->outbound_net_count++;
+	}
+	for (size_t i = 0; l->outbound && i < l->proxy_net_count; i++)
+		if (is_too_wide(&l->proxy_nets[i]))
+			conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from %s: whoever is in "
+				"it may claim to be one of outbound_from, and send mail to anywhere (an "
+				"open relay): name the load balancers' addresses",
+				l->proxy_protocol_from.v[i]);
+}
+
 static void read_listener(struct conf *conf, const struct conf_section *s,
 	struct config_listener *l)
 {
@@ -285,6 +338,7 @@ static void read_listener(struct conf *conf, const struct conf_section *s,
 	l->proxy_nets = read_nets(conf, s, "proxy_protocol_from", &l->proxy_protocol_from,
 		"clients may claim to come from any address");
 	l->proxy_net_count = l->proxy_protocol_from.n;
+	read_outbound_from(conf, s, l);
 }
 
 static void default_listeners(struct conf *conf, struct config *config)
@@ -371,17 +425,22 @@ static size_t backend_index(struct conf *conf, struct config *config, const char
 	return config->backend_names.n - 1;
 }
 
-static void read_backends(struct conf *conf, const struct conf_section *s, struct config *config,
-	struct config_domain *d)
+/* key: "backend" of a domain, or "relay". */
+static void read_backends(struct conf *conf, const struct conf_section *s, const char *key,
+	struct config *config, struct config_domain *d)
 {
 	size_t n = d->backend.n;
+	bool is_relay = strcmp(key, "relay") == 0;
 	struct config_backend *backends = ARENA_ARRAY(conf_arena(conf), n, struct config_backend);
-	if (conf_has(s, "backend") && !n)
-		conf_error(conf, s, "backend", "backend names no mailbox server");
+	if (conf_has(s, key) && !n)
+		conf_error(conf, s, key, "%s names no %s", key,
+			is_relay ? "smarthost" : "mailbox server");
 	for (size_t i = 0; i < n; i++) {
-		if (parse_backend(conf_arena(conf), d->backend.v[i], &backends[i]) != 0) {
-			conf_error(conf, s, "backend", "backend \"%s\" is none of smtp://host:port, "
-				"lmtp://host:port, lmtp:/path/to/socket", d->backend.v[i]);
+		if (parse_backend(conf_arena(conf), d->backend.v[i], &backends[i]) != 0 ||
+			(is_relay && backends[i].kind != BACKEND_SMTP)) {
+			conf_error(conf, s, key, "%s \"%s\" is %s", key, d->backend.v[i],
+				is_relay ? "not of the form smtp://host:port" :
+				"none of smtp://host:port, lmtp://host:port, lmtp:/path/to/socket");
 			backends[i].text = "";
 			continue;
 		}
@@ -428,7 +487,7 @@ static void read_domain(struct conf *conf, const struct conf_section *s, struct 
 	else
 		names_add(&config->domain_names, conf_arena(conf), d->name,
 			(size_t)(d - config->domains));
-	read_backends(conf, s, config, d);
+	read_backends(conf, s, "backend", config, d);
 }
 
 static void read_domains(struct conf *conf, struct config *config)
@@ -478,6 +537,56 @@ static void read_dns(struct conf *conf, struct config_dns *dns)
 	 * validated from the root. */
 	if (s && dns->forward.n && !*dns->trust_anchor && !conf_has(s, "dnssec"))
 		dns->dnssec = false;
+}
+
+/* What it is handed would come back to us. */
+static bool is_ourselves(const struct config *config, const struct config_backend *b)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		if (b->port && b->port == config->listeners[i].address.port &&
+			ip_eq(&b->ip, &config->listeners[i].address.ip))
+			return true;
+	return false;
+}
+
+static void check_outbound_listeners(struct conf *conf, const struct config *config)
+{
+	const struct conf_section *outbound = conf_next(conf_root(conf), "outbound", NULL), *s = NULL;
+	size_t n = 0;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		s = conf_next(conf_root(conf), "listen", s);
+		n += config->listeners[i].outbound;
+		if (config->listeners[i].outbound && !outbound)
+			conf_error(conf, s, "outbound_from", "mail cannot leave: say where it goes, as "
+				"outbound { relay = \"smtp://smarthost.example:25\" }");
+	}
+	if (outbound && !n)
+		conf_warn(conf, outbound, NULL, "no listener takes outgoing mail: say which, as "
+			"listen \"10.0.0.1:2525\" { outbound_from = \"10.0.0.5\" }");
+	else if (n && n == config->listener_count)
+		conf_warn(conf, conf_next(conf_root(conf), "listen", NULL), "outbound_from",
+			"every listener is for outgoing mail, so none comes in: is listen "
+			"\"0.0.0.0:25\" { } missing?");
+}
+
+/* All goes to the relay, mail for our own domains too: a message with recipients here and
+ * elsewhere stays one message, and is answered by one server. */
+static void read_outbound(struct conf *conf, struct config *config)
+{
+	const struct conf_section *s = only(conf, "outbound");
+	struct config_outbound *o = &config->outbound;
+	check_outbound_listeners(conf, config);
+	if (!s)
+		return;
+	o->enabled = true;
+	conf_read2(conf, s, outbound_rows, o, policy_outbound_options, &o->policy);
+	o->route = (struct config_domain){ .name = "", .backend = o->relay,
+		.backend_tls = o->relay_tls, .verify_recipients = o->verify_recipients };
+	read_backends(conf, s, "relay", config, &o->route);
+	for (size_t i = 0; i < o->route.backend_count; i++)
+		if (is_ourselves(config, &o->route.backends[i]))
+			conf_error(conf, s, "relay", "relay \"%s\" is a listener of this gateway: mail "
+				"would go in circles", o->relay.v[i]);
 }
 
 static bool is_loopback(const struct ip *ip)
@@ -552,6 +661,7 @@ struct config *config_read(struct str text, const char *file, struct arena *aren
 	read_global(conf, config);
 	read_listeners(conf, config);
 	read_domains(conf, config);
+	read_outbound(conf, config);
 	config->backend_count = config->backend_names.n;
 	read_dns(conf, &config->dns);
 	limits = only(conf, "limits");
@@ -609,6 +719,19 @@ const struct config_domain *config_find_domain(const struct config *config, stru
 		return NULL;
 	found = names_find(&config->domain_names, domain);
 	return found ? &config->domains[found->index] : NULL;
+}
+
+const struct config_domain *config_next_route(const struct config *config,
+	const struct config_domain *previous)
+{
+	size_t next = 0;
+	if (previous == &config->outbound.route)
+		return NULL;
+	if (previous)
+		next = (size_t)(previous - config->domains) + 1;
+	if (next < config->domain_count)
+		return &config->domains[next];
+	return config->outbound.enabled ? &config->outbound.route : NULL;
 }
 
 int config_token(const struct config *config, struct arena *arena, const char **token_r,
@@ -689,6 +812,13 @@ void config_dump(struct conf *conf, const struct config *config, struct buf *out
 		dump_policy(conf, s, out);
 		buf_c(out, "}\n");
 	}
+	if (config->outbound.enabled) {
+		s = conf_next(root, "outbound", NULL);
+		dump_title("outbound", "", out);
+		conf_dump(conf, s, outbound_rows, &config->outbound, "\t", out);
+		conf_dump(conf, s, policy_outbound_options, &config->outbound.policy, "\t", out);
+		buf_c(out, "}\n");
+	}
 	dump_one(conf, "dns", dns_rows, &config->dns, out);
 	dump_one(conf, "limits", limits_rows, &config->limits, out);
 	if (config->admin.enabled)
@@ -698,12 +828,15 @@ void config_dump(struct conf *conf, const struct config *config, struct buf *out
 
 static const struct {
 	const char *head, *name, *help;
-	const struct option *rows;
+	const struct option *rows, *more;
 } sections[] = {
 	{ "listen \"0.0.0.0:25\"", "listen \\(dqADDRESS:PORT\\(dq",
 		"One for each address; without any, port 25 on all addresses.", listener_rows },
 	{ "domain \"example.net\"", "domain \\(dqDOMAIN\\(dq",
 		"For whom mail is taken. Exact: subdomains need sections of their own.", domain_rows },
+	{ "outbound", "outbound", "Where outgoing mail goes, and what may go out. Without this "
+		"section, and a listener with outbound_from, none does.", outbound_rows,
+		policy_outbound_options },
 	{ "dns", "dns", "How DNS is asked.", dns_rows },
 	{ "limits", "limits", "What one client, and all of them, may take.", limits_rows },
 	{ "admin", "admin", "Without this section there is no HTTP server.", admin_rows },
@@ -717,6 +850,8 @@ void config_sample(struct buf *out)
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
 		buf_printf(out, "\n# %s\n#%s {\n", sections[i].help, sections[i].head);
 		option_sample(sections[i].rows, "\t", out);
+		if (sections[i].more)
+			option_sample(sections[i].more, "\t", out);
 		buf_c(out, "#}\n");
 	}
 }
@@ -730,6 +865,8 @@ void config_man(struct buf *out)
 		buf_printf(out, ".Ss %s\n%s\n.Bl -tag -width Ds\n", sections[i].name,
 			sections[i].help);
 		option_man(sections[i].rows, out);
+		if (sections[i].more)
+			option_man(sections[i].more, out);
 		buf_c(out, ".El\n");
 	}
 }

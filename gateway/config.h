@@ -18,6 +18,7 @@
 
 #include "core/conf.h"
 #include "core/ip.h"
+#include "rules/policy.h"
 
 #define CONFIG_DEFAULT_FILE "/etc/gatepost/gatepost.conf"
 
@@ -40,6 +41,11 @@ struct config_listener {
 	struct option_strings proxy_protocol_from; /* as written */
 	const struct ip_net *proxy_nets;	   /* PROXY header expected from these, and only these */
 	size_t proxy_net_count;
+	struct option_strings outbound_from; /* as written; none: mail comes in here */
+	bool outbound;			     /* mail of our own goes out here, and none comes in */
+	const struct ip_net *outbound_nets;  /* clients that may send */
+	size_t outbound_net_count;
+	bool accounts; /* and so may who proves an account */
 };
 
 enum config_backend_kind { BACKEND_SMTP, BACKEND_LMTP, BACKEND_LMTP_UNIX };
@@ -55,7 +61,7 @@ struct config_backend {
 };
 
 struct config_domain {
-	const char *name; /* lower case, A-label form */
+	const char *name; /* lower case, A-label form; "" for the relay */
 	struct option_strings backend;
 	const struct config_backend *backends; /* in the order in which they are tried */
 	size_t backend_count;
@@ -63,6 +69,16 @@ struct config_domain {
 	bool verify_recipients; /* ask the backend at RCPT */
 	size_t policy_class; /* equal for domains whose policy keys say the same: one message,
 				judged once, can serve recipients in both */
+};
+
+/* The way out, of whatever outbound listeners take. */
+struct config_outbound {
+	bool enabled; /* is there an `outbound` section? */
+	struct option_strings relay; /* as written */
+	int relay_tls;		     /* enum config_backend_tls */
+	bool verify_recipients;	     /* ask the relay at RCPT */
+	struct policy_outbound policy;
+	struct config_domain route; /* all outgoing mail goes to its backends, the relay */
 };
 
 struct config_dns {
@@ -137,6 +153,7 @@ struct config {
 	struct config_domain *domains;
 	size_t domain_count;
 	struct config_names domain_names, backend_names;
+	struct config_outbound outbound;
 	size_t backend_count; /* distinct ones: config_backend.index is below it */
 	struct config_dns dns;
 	struct config_limits limits;
@@ -153,6 +170,10 @@ int config_load(const char *file, struct arena *arena, struct str *text_r, struc
 int config_load_fd(int fd, struct arena *arena, struct str *text_r, struct err *err);
 /* Exact, without case, in Unicode or A-labels; NULL if the domain is not ours. */
 const struct config_domain *config_find_domain(const struct config *config, struct str domain);
+/* Every route that mail can take: the domains, then the relay. `previous` NULL for the first;
+ * NULL behind the last. */
+const struct config_domain *config_next_route(const struct config *config,
+	const struct config_domain *previous);
 /* The admin API's token: the first line of token_file, or NULL where there is none. -1 for a
  * file that cannot be read, or a token that is too short or too long. */
 int config_token(const struct config *config, struct arena *arena, const char **token_r,

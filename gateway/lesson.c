@@ -61,7 +61,7 @@ static enum lesson_judgement by_author(const struct config *config, const struct
 enum lesson_judgement lesson_judge(const struct config *config, const struct facts *facts,
 	const struct verdict *verdict, struct str *who_r)
 {
-	bool relayed = is_from_relay(&config->learn, facts->client_ip);
+	bool relayed = facts->outbound || is_from_relay(&config->learn, facts->client_ip);
 	enum lesson_judgement judged = relayed ? LESSON_TAKEN : by_author(config, &verdict->auth);
 	struct str domain = relayed ? STR("") : verdict->auth.dmarc ?
 		verdict->auth.dmarc->author_domain : STR("");

@@ -4,7 +4,8 @@
  *
  * What is attached to such a message is taught to the classifier, so it must come from
  * somebody whom the administrator answers for: a user of a domain of ours, proved by an
- * aligned SPF or DKIM pass of the From domain, or through a relay of the `from` list.
+ * aligned SPF or DKIM pass of the From domain, through a relay of the `from` list, or by an
+ * outbound listener.
  * The score does not count: what is forwarded as spam looks like spam.
  */
 #ifndef GATEWAY_LESSON_H

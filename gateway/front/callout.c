@@ -64,13 +64,19 @@ static struct slot *slot_of(struct callout_cache *cache, const struct config_dom
 	return &cache->slots[*key_r % SLOTS];
 }
 
+/* What a relay says of a stranger's mailbox is true of this message alone. */
+static bool is_worth_remembering(const struct candidate *candidate)
+{
+	return candidate->domain->name[0];
+}
+
 static bool recall(struct callout *c, struct candidate *candidate)
 {
 	uint64_t key;
 	struct slot *slot = slot_of(c->front->callouts, candidate->domain, candidate->address,
 		&key);
 
-	if (slot->key != key || loop_now_ms(c->front->loop) >= slot->until_ms)
+	if (!is_worth_remembering(candidate) || slot->key != key || loop_now_ms(c->front->loop) >= slot->until_ms)
 		return false;
 	answer_set(&candidate->answer, c->order.arena, slot->code,
 		slot->code < 300 ? "2.1.5" : "5.1.1", str_c(slot->text));
@@ -84,7 +90,7 @@ static void remember(struct callout *c, const struct candidate *candidate)
 	struct slot *slot;
 	uint64_t key;
 
-	if (answer->code >= 300 && !unknown)
+	if (!is_worth_remembering(candidate) || (answer->code >= 300 && !unknown))
 		return;
 	slot = slot_of(c->front->callouts, candidate->domain, candidate->address, &key);
 	slot->key = key;
@@ -113,6 +119,7 @@ static void on_offered(void *context, enum outcome_event event)
 {
 	struct callout *c = context;
 	struct callout_order order = c->order;
+	bool outbound = order.domain == &c->front->config->outbound.route;
 
 	switch (event) {
 	case OUTCOME_RCPT_TAKEN:
@@ -127,10 +134,12 @@ static void on_offered(void *context, enum outcome_event event)
 			c->candidates[i]->answer = c->answer;
 		break;
 	case OUTCOME_LOST:
-		set_all(c, 451, "4.4.2", "The mailbox server broke off, try again later");
+		set_all(c, 451, "4.4.2", outbound ? "The relay broke off, try again later" :
+			"The mailbox server broke off, try again later");
 		break;
 	default: /* unreachable, or it does not let us relay: that is not the sender's fault */
-		set_all(c, 451, "4.4.1", "The mailbox server cannot be asked now, try again later");
+		set_all(c, 451, "4.4.1", outbound ? "The relay cannot be asked now, try again later" :
+			"The mailbox server cannot be asked now, try again later");
 		break;
 	}
 	free_callout(c);

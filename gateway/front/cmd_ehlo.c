@@ -8,12 +8,13 @@
  * than we can keep ourselves. */
 static void offer(struct session *s, struct buf *text)
 {
-	unsigned offers = upstream_offers(s->front->upstream);
+	enum traffic traffic = facts_traffic(&s->facts);
+	unsigned offers = upstream_offers(s->front->upstream, traffic);
 
 	buf_printf(text, "%s", s->front->config->hostname);
 	buf_c(text, "\nPIPELINING");
 	buf_printf(text, "\nSIZE %llu",
-		(unsigned long long)upstream_size_limit(s->front->upstream));
+		(unsigned long long)upstream_size_limit(s->front->upstream, traffic));
 	if (offers & CLIENT_8BITMIME)
 		buf_c(text, "\n8BITMIME");
 	if (s->listener->tls && !s->facts.tls)

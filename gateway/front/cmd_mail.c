@@ -53,11 +53,33 @@ static void judge(struct session *s)
 		refuse(s, &s->refusal);
 		return;
 	}
-	if (!(s->front->self->judge.stages & STAGE_MAIL)) {
+	if (!(session_stages(s) & STAGE_MAIL)) {
 		accept_sender(s);
 		return;
 	}
 	t->judgement = judgement_start(s->front, &order);
+}
+
+static bool is_of_our_networks(const struct session *s)
+{
+	const struct config_listener *l = s->listener->config;
+
+	for (size_t i = 0; i < l->outbound_net_count; i++)
+		if (ip_in_net(&s->client, &l->outbound_nets[i]))
+			return true;
+	return false;
+}
+
+/* May this client send anything from here to anywhere, and under this name? */
+static const char *check_outbound(const struct session *s, const struct command *cmd)
+{
+	if (!is_of_our_networks(s))
+		return "550 5.7.1 Mail is sent from here for our own servers only: its postmaster can "
+		       "add your address to outbound_from";
+	if (cmd->path.address.n && !config_find_domain(s->front->config, cmd->path.domain))
+		return "553 5.7.1 The sender is in no domain of ours: send under an address of ours, "
+		       "or ask the postmaster for a domain section";
+	return NULL;
 }
 
 /* NULL, or the line that refuses. */
@@ -74,8 +96,14 @@ static const char *check(struct session *s, const struct command *cmd)
 		return "421 4.3.2 Service closing, come back in a moment";
 	if (s->messages >= (unsigned)limits->messages_per_session)
 		return "421 4.7.0 Enough messages for one session, open another one";
+	if (s->facts.outbound) {
+		const char *refusal = check_outbound(s, cmd);
+
+		if (refusal)
+			return refusal;
+	}
 	/* RFC 1870 6.1. */
-	if (cmd->size > upstream_size_limit(front->upstream))
+	if (cmd->size > upstream_size_limit(front->upstream, facts_traffic(&s->facts)))
 		return "552 5.3.4 Message too large";
 	if (cmd->size > front->ledger.octets_max - front->ledger.octets)
 		return "452 4.3.1 No room for this message now, try again later";

@@ -80,6 +80,8 @@ void cmd_rcpt(struct session *s, const struct command *cmd)
 		candidate->address = arena_printf(t->arena, "postmaster@%s",
 			candidate->domain->name);
 	}
+	if (t->facts.outbound)
+		candidate->domain = &config->outbound.route;
 	candidate->lesson = lesson_label(&config->learn, candidate->address);
 	refusal = check(s, candidate);
 	if (refusal) {
@@ -214,7 +216,7 @@ void cmd_rcpt_decide(struct session *s)
 		.stage = STAGE_RCPT, .message_fd = -1, .done = on_judged, .context = s };
 
 	session_wait(s);
-	if (!(s->front->self->judge.stages & STAGE_RCPT) || !add_candidates(t)) {
+	if (!(session_stages(s) & STAGE_RCPT) || !add_candidates(t)) {
 		call_out(s);
 		return;
 	}

@@ -133,8 +133,8 @@ static struct str reason_for(const struct delivery *d, enum outcome_entry entry)
 		if (entry == OUTCOME_ENTRY_VERDICT)
 			return r && r->reason.n ? r->reason : d->t->verdict->reason;
 		return arena_printf(d->t->arena,
-			"the mailbox server refused this recipient: %d %s %.*s",
-			d->answers[i].code, d->answers[i].enhanced, STR_ARG(d->answers[i].text));
+			"the %s refused this recipient: %d %s %.*s",
+			d->t->facts.outbound ? "relay" : "mailbox server", d->answers[i].code, d->answers[i].enhanced, STR_ARG(d->answers[i].text));
 	}
 	return STR("");
 }
@@ -407,6 +407,8 @@ static void say_verdict(struct delivery *d, struct answer *answer)
 
 static void say(struct delivery *d, enum outcome_reply reply, struct answer *answer)
 {
+	bool outbound = d->t->facts.outbound;
+
 	switch (reply) {
 	case OUTCOME_REPLY_NONE:
 		break;
@@ -429,11 +431,14 @@ static void say(struct delivery *d, enum outcome_reply reply, struct answer *ans
 		own_words(answer, 451, "4.3.0", "Cannot be kept now, try again later");
 		return;
 	case OUTCOME_REPLY_UNREACHABLE:
-		own_words(answer, 451, "4.4.1",
+		own_words(answer, 451, "4.4.1", outbound ?
+			"The relay cannot be reached, try again later" :
 			"The mailbox server cannot be reached, try again later");
 		return;
 	case OUTCOME_REPLY_LOST:
-		own_words(answer, 451, "4.4.2", "The mailbox server broke off, try again later");
+		own_words(answer, 451, "4.4.2", outbound ?
+			"The relay broke off, try again later" :
+			"The mailbox server broke off, try again later");
 		return;
 	case OUTCOME_REPLY_FOREIGN:
 		own_words(answer, 550, "5.7.1",

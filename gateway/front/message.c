@@ -109,8 +109,8 @@ static void carry_out(struct session *s, struct verdict *verdict)
 
 static void carry_out_poison(struct session *s)
 {
-	/* It would end the trainer's inspector too. */
-	if (s->transaction->lesson)
+	/* A lesson would end the trainer's inspector too; and who sends out of here can be told. */
+	if (s->transaction->lesson || s->transaction->facts.outbound)
 		end_with(s, "554 5.6.0 This message cannot be taken apart");
 	else
 		carry_out(s, unscannable(s->transaction));

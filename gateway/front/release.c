@@ -148,18 +148,29 @@ static void on_offered(void *context, enum outcome_event event)
 	}
 }
 
+/* To its mailbox server; or to the relay if anybody of them is elsewhere: it was held on its way out. */
+static const struct config_domain *route(const struct releases *r)
+{
+	const struct config *config = r->front->config;
+	const struct config_domain *domain = NULL;
+
+	for (size_t i = 0; i < r->job.rcpt_to.n; i++) {
+		struct str to = r->job.rcpt_to.v[i];
+
+		domain = config_find_domain(config, str_skip(to, str_rchr(to, '@') + 1));
+		if (!domain)
+			return config->outbound.enabled ? &config->outbound.route : NULL;
+	}
+	return domain;
+}
+
 static void begin(struct releases *r)
 {
-	const struct config_domain *domain = NULL;
+	const struct config_domain *domain = route(r);
 	struct sending_order order = { .mail_from = r->job.mail_from, .rcpts = r->job.rcpt_to.v,
 		.rcpt_count = r->job.rcpt_to.n, .answer = &r->answer, .arena = r->arena,
 		.eight_bit = true, .wait_ms = SESSION_MS, .done = on_offered, .context = r };
 
-	if (r->job.rcpt_to.n) {
-		struct str to = r->job.rcpt_to.v[0];
-
-		domain = config_find_domain(r->front->config, str_skip(to, str_rchr(to, '@') + 1));
-	}
 	r->span_count = deliver_spans(r->arena, r->job.headers, r->content, r->job.cuts.v,
 		r->job.cuts.n, &r->spans);
 	if (!domain)

@@ -174,6 +174,13 @@ struct arena *session_arena(struct session *s)
 	return s->arena;
 }
 
+unsigned session_stages(const struct session *s)
+{
+	const struct ctl_ready *judge = &s->front->self->judge;
+
+	return (unsigned)(s->facts.outbound ? judge->stages_outbound : judge->stages);
+}
+
 /* The CONNECT stage */
 
 static void on_connect_judged(void *context, enum judgement_end end, struct verdict *verdict)
@@ -209,7 +216,7 @@ static void judge_connect(struct session *s)
 	struct judgement_order order = { .facts = &s->connect_facts, .stage = STAGE_CONNECT,
 		.message_fd = -1, .done = on_connect_judged, .context = s };
 
-	if (!(s->front->self->judge.stages & STAGE_CONNECT))
+	if (!(session_stages(s) & STAGE_CONNECT))
 		return;
 	s->connect_facts = s->facts;
 	order.arena = session_arena(s);
@@ -257,6 +264,7 @@ static void set_facts(struct session *s, uint16_t port)
 	s->facts.client_ip = str_c(s->text_ip);
 	s->facts.client_port = port;
 	s->facts.listener = str_c(s->listener->config->title);
+	s->facts.outbound = s->listener->config->outbound;
 	s->facts.session_id = str_c(s->id);
 	s->facts.transaction_id = str_c(s->id);
 }

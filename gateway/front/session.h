@@ -93,6 +93,8 @@ void session_go_on(struct session *session);
 void session_end_transaction(struct session *session);
 /* Has the client closed its side, or reset the connection? */
 bool session_client_gone(const struct session *session);
+/* Bits of enum stage at which an inspector has anything to say. */
+unsigned session_stages(const struct session *session);
 /* Runs `next` once the CONNECT stage has decided: at once, if it has. */
 void session_after_connect(struct session *session, void (*next)(struct session *));
 

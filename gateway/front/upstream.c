@@ -381,22 +381,23 @@ void upstream_drain(struct upstream *u)
 	upstream_sweep(u, now_ms(u));
 }
 
-unsigned upstream_offers(const struct upstream *u)
+unsigned upstream_offers(const struct upstream *u, enum traffic traffic)
 {
 	unsigned offers = ~0u;
 
 	for (size_t i = 0; i < u->backend_count; i++)
-		if (u->backends[i].known)
+		if (u->backends[i].known && (u->backends[i].traffic & traffic))
 			offers &= u->backends[i].offers;
 	return offers;
 }
 
-uint64_t upstream_size_limit(const struct upstream *u)
+uint64_t upstream_size_limit(const struct upstream *u, enum traffic traffic)
 {
 	uint64_t limit = (uint64_t)u->front->config->limits.message_size;
 
 	for (size_t i = 0; i < u->backend_count; i++) {
-		uint64_t theirs = u->backends[i].known ? u->backends[i].size_limit : 0;
+		const struct backend *b = &u->backends[i];
+		uint64_t theirs = b->known && (b->traffic & traffic) ? b->size_limit : 0;
 
 		/* They count our header lines too. */
 		if (theirs <= 2 * LIMIT_ADDED_HEADER_BYTES)
@@ -411,20 +412,21 @@ uint64_t upstream_size_limit(const struct upstream *u)
 static void read_backends(struct upstream *u)
 {
 	const struct config *config = u->front->config;
+	const struct config_domain *domain = NULL;
 
 	u->backend_count = config->backend_count;
 	u->backends = calloc(u->backend_count + 1, sizeof(*u->backends));
 	if (!u->backends)
 		abort();
-	for (size_t i = 0; i < config->domain_count; i++) {
-		const struct config_domain *domain = &config->domains[i];
-
+	while ((domain = config_next_route(config, domain))) {
 		for (size_t k = 0; k < domain->backend_count; k++) {
 			struct backend *b = &u->backends[domain->backends[k].index];
 			bool first = !b->config;
 
 			b->upstream = u;
 			b->config = &domain->backends[k];
+			b->traffic |= domain == &config->outbound.route ? TRAFFIC_OUTBOUND :
+									  TRAFFIC_INBOUND;
 			if (first || domain->backend_tls == CONFIG_BACKEND_TLS_REQUIRE ||
 				(domain->backend_tls == CONFIG_BACKEND_TLS_MAY &&
 					b->tls == CONFIG_BACKEND_TLS_OFF))

@@ -16,6 +16,7 @@
 #ifndef GATEWAY_FRONT_UPSTREAM_H
 #define GATEWAY_FRONT_UPSTREAM_H
 
+#include "core/facts.h"
 #include "core/smtp/client.h"
 #include "gateway/config.h"
 
@@ -58,9 +59,9 @@ void upstream_sweep(struct upstream *upstream, int64_t now_ms);
 /* Closes what is idle, and keeps nothing that is given back. */
 void upstream_drain(struct upstream *upstream);
 
-/* CLIENT_* that every known server offers. */
-unsigned upstream_offers(const struct upstream *upstream);
+/* CLIENT_* that every known server offers to which such mail may go. */
+unsigned upstream_offers(const struct upstream *upstream, enum traffic traffic);
 /* The largest message that all of them take, and we ourselves. */
-uint64_t upstream_size_limit(const struct upstream *upstream);
+uint64_t upstream_size_limit(const struct upstream *upstream, enum traffic traffic);
 
 #endif

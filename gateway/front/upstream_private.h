@@ -20,6 +20,7 @@ struct backend {
 	struct upstream *upstream;
 	const struct config_backend *config;
 	int tls; /* the strictest that its domains want */
+	unsigned traffic; /* bits of enum traffic */
 	struct upsession *sessions;
 	unsigned count, connecting, wanted;
 	int64_t down_until_ms, hold_off_until_ms;

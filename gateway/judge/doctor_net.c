@@ -200,9 +200,8 @@ static void check_backends(struct doctor *d)
 {
 	bool *seen = ARENA_ARRAY(d->arena, d->config->backend_count + 1, bool);
 
-	for (size_t i = 0; i < d->config->domain_count; i++) {
-		const struct config_domain *domain = &d->config->domains[i];
-
+	for (const struct config_domain *domain = NULL;
+		(domain = config_next_route(d->config, domain));) {
 		for (size_t j = 0; j < domain->backend_count; j++) {
 			const struct config_backend *b = &domain->backends[j];
 

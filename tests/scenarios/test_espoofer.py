@@ -123,6 +123,53 @@ def test_client_cases_have_nobody_to_log_in_as(spoofed, sink, author):
     assert not sink.messages()
 
 
+INSIDER = "mallory@example.net"
+
+
+@pytest.mark.parametrize("mode", ["address", "domain", "any"])
+@pytest.mark.parametrize("author, why", [
+    pytest.param(f"From: <{INSIDER}>\r\nFrom: <{VICTIM}>\r\n", "2 From headers", id="client a1"),
+    pytest.param(f"From: <{INSIDER}>, <{VICTIM}>\r\n", "2 authors", id="client a2"),
+    pytest.param(f"From: <{VICTIM}>\r\n", "no domain of ours", id="client a3"),
+    pytest.param(f"From: {VICTIM}<{INSIDER}>\r\n", "2 authors", id="a18 by a client"),
+    pytest.param("", "no From header", id="no author"),
+])
+def test_client_cases_at_an_outbound_listener(make_gateway, sink, mode, author, why):
+    """Who may send is not whom he may send as."""
+    gateway = make_gateway(backend="smtp://127.0.0.1:9", domain_extra="verify_recipients = false", listeners={
+        "127.0.0.1:0": 'outbound_from = "127.0.0.1"', "127.0.0.2:0": ""}, extra=f'outbound {{ relay = "{sink.url}" from = {mode} }}')
+    gateway.expect("backend-down")
+    reply = send(gateway, author + REST, INSIDER)
+    assert reply.code == 550 and why in reply.text, reply
+    assert not sink.messages()
+    assert send(gateway, f"From: Mallory <{INSIDER}>\r\n{REST}", INSIDER).code == 250
+    assert len(sink.messages()) == 1
+
+
+@pytest.mark.parametrize("mode, author, sender, why", [
+    ("address", INSIDER, INSIDER, ""),
+    ("address", "Mallory@EXAMPLE.net", INSIDER, ""),
+    ("address", "boss@example.net", INSIDER, "but the sender is"),
+    ("address", "boss@example.com", INSIDER, "but the sender is"),
+    ("address", "mailer-daemon@example.net", "", ""),
+    ("domain", "boss@example.net", INSIDER, ""),
+    ("domain", "boss@example.com", INSIDER, "but the sender is"),
+    ("domain", "boss@sub.example.net", INSIDER, "no domain of ours"),
+    ("domain", VICTIM, "", "no domain of ours"),
+    ("any", "boss@example.com", INSIDER, ""),
+    ("any", VICTIM, INSIDER, "no domain of ours"),
+])
+def test_author_and_sender_of_outgoing_mail(make_gateway, sink, mode, author, sender, why):
+    gateway = make_gateway(backend=sink.url, listeners={"127.0.0.1:0": 'outbound_from = "127.0.0.1"', "127.0.0.2:0": ""},
+                           extra=f'outbound {{ relay = "{sink.url}" from = {mode} }} '
+                                 f'domain "example.com" {{ backend = "{sink.url}" }}')
+    reply = send(gateway, f"From: <{author}>\r\n{REST}", sender)
+    assert (reply.code, bool(sink.messages())) == ((550, False) if why else (250, True)), reply
+    assert why in reply.text
+    line = gateway.wait_event("message")
+    assert bool(why) == any(name.startswith("AUTHOR_") for name in line["findings"]), line
+
+
 def test_honest_mail_of_the_same_sender_passes(spoofed, sink):
     """Nothing above is refused for who sends it."""
     assert send(spoofed, f"From: First <{ATTACKER}>\r\n{REST}").code == 250

@@ -12,6 +12,9 @@
 #define FIRST "hostname = \"mx.example.net\"\n"
 #define DOMAIN "domain \"example.net\" { backend = \"smtp://10.0.0.5\" }\n"
 
+#define RELAY "outbound { relay = \"smtp://10.0.0.7:25\" }\n"
+#define OUT_FROM(net) "listen \"1.2.3.4:26\" { outbound_from = \"" net "\" }\n"
+
 static struct arena *arena;
 static struct conf *conf;
 
@@ -159,6 +162,27 @@ static void test_errors(void **state)
 		{ FIRST DOMAIN "admin { listen = \"here\" }", "t.conf:3:18: listen is an address" },
 		{ "hostname = \"mx example\"" DOMAIN, "t.conf:1:12: hostname \"mx example\"" },
 		{ FIRST DOMAIN "state_dir = \"here\"", "t.conf:3:13: state_dir must be a full path" },
+		{ FIRST DOMAIN OUT_FROM("10.0.0.0/8"),
+			"t.conf:3:39: mail cannot leave: say where it goes, as outbound { relay = " },
+		{ FIRST DOMAIN RELAY OUT_FROM("0.0.0.0/0"), "t.conf:4:39: outbound_from 0.0.0.0/0 would "
+			"let strangers send mail to anywhere (an open relay): " },
+		{ FIRST DOMAIN RELAY OUT_FROM("128.0.0.0/1"), "t.conf:4:39: outbound_from 128.0.0.0/1" },
+		{ FIRST DOMAIN RELAY OUT_FROM("::/0"), "t.conf:4:39: outbound_from ::/0 would" },
+		{ FIRST DOMAIN RELAY OUT_FROM("2000::/3"), "t.conf:4:39: outbound_from 2000::/3 would" },
+		{ FIRST DOMAIN RELAY OUT_FROM("::ffff:0:0/96"), "t.conf:4:39: outbound_from: " },
+		{ FIRST DOMAIN RELAY OUT_FROM("everybody"), "t.conf:4:39: outbound_from: " },
+		{ FIRST DOMAIN RELAY "listen \"1.2.3.4:26\" { outbound_from = \"10.0.0.5\" "
+			"proxy_protocol_from = \"0.0.0.0/0\" }",
+			"t.conf:4:72: proxy_protocol_from 0.0.0.0/0: whoever is in it may claim" },
+		{ FIRST DOMAIN "outbound { }", "t.conf:3:1: relay is missing: " },
+		{ FIRST DOMAIN "outbound { relay = { } }", "t.conf:3:20: relay names no smarthost" },
+		{ FIRST DOMAIN "outbound { relay = \"lmtp://h\" }",
+			"t.conf:3:20: relay \"lmtp://h\" is not of the form smtp://host:port" },
+		{ FIRST DOMAIN "outbound { relay = \"smtp://h\" from = \"all\" }", "t.conf:3:38: from must be" },
+		{ FIRST DOMAIN "outbound { relay = \"smtp://h\" tag_score = 3 }",
+			"t.conf:3:31: unknown key \"tag_score\"" },
+		{ FIRST DOMAIN "outbound { relay = \"smtp://1.2.3.4:26\" } " OUT_FROM("10.0.0.5"),
+			"t.conf:3:20: relay \"smtp://1.2.3.4:26\" is a listener of this gateway" },
 		{ FIRST DOMAIN "dns { inner { } }", "t.conf:3:7: unknown section \"inner\" in \"dns\"" },
 	};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -180,7 +204,8 @@ static void test_dump_reads_back(void **state)
 {
 	struct buf first = BUF_INIT, second = BUF_INIT;
 	struct config *c = read_clean(FIRST DOMAIN "fronts = 3 admin { }"
-		"listen \"[::1]:0\" { tls = off } limits { command_timeout = \"90s\" }");
+		"listen \"[::1]:0\" { tls = off } limits { command_timeout = \"90s\" }"
+		RELAY OUT_FROM("10.0.0.5"));
 	config_dump(conf, c, &first);
 	buf_char(&first, '\0');
 	assert_non_null(strstr(first.p, "command_timeout = 90s   # t.conf:3\n"));
@@ -188,10 +213,49 @@ static void test_dump_reads_back(void **state)
 	c = read_clean(first.p);
 	assert_int_equal(c->fronts, 3);
 	assert_int_equal(c->listeners[0].tls, CONFIG_TLS_OFF);
+	assert_true(c->listeners[1].outbound && c->outbound.enabled);
 	config_dump(conf, c, &second);
 	assert_true(second.n > 0);
 	buf_free(&first);
 	buf_free(&second);
+}
+
+static const char *first_warning(void)
+{
+	return conf_warnings(conf)->n ? conf_warnings(conf)->v[0] : "";
+}
+
+static void test_outbound(void **state)
+{
+	const struct config *c = read_clean(FIRST DOMAIN "listen \"0.0.0.0:25\" { }\n"
+		"listen \"10.0.0.1:2525\" { outbound_from = { \"10.0.0.0/24\" \"::ffff:10.0.1.5\" \"fc00::/7\" } }\n"
+		"outbound { relay = { \"smtp://10.0.0.5\" \"smtp://smart.example:587\" } relay_tls = require "
+		"from = address reject_score = 9 }");
+	const struct config_listener *l = &c->listeners[1];
+	const struct config_domain *route = NULL;
+
+	assert_int_equal(conf_warnings(conf)->n, 0);
+	assert_false(c->listeners[0].outbound);
+	assert_true(l->outbound);
+	assert_int_equal(l->outbound_net_count, 3);
+	assert_int_equal(l->outbound_nets[1].ip.family, IP_V4);
+	assert_true(c->outbound.enabled);
+	assert_int_equal(c->outbound.policy.from, POLICY_FROM_ADDRESS);
+	assert_true(c->outbound.policy.policy.reject_score == 9);
+	assert_int_equal(c->outbound.route.backend_tls, CONFIG_BACKEND_TLS_REQUIRE);
+	assert_int_equal(c->outbound.route.backend_count, 2);
+	assert_int_equal(c->outbound.route.backends[1].port, 587);
+	assert_int_equal(c->backend_count, 2);
+	assert_ptr_equal(route = config_next_route(c, route), &c->domains[0]);
+	assert_ptr_equal(route = config_next_route(c, route), &c->outbound.route);
+	assert_null(config_next_route(c, route));
+
+	c = read_clean(FIRST DOMAIN);
+	assert_null(config_next_route(c, &c->domains[0]));
+	read_clean(FIRST DOMAIN RELAY);
+	assert_non_null(strstr(first_warning(), "t.conf:3:1: no listener takes outgoing mail"));
+	read_clean(FIRST DOMAIN RELAY OUT_FROM("10.0.0.5"));
+	assert_non_null(strstr(first_warning(), "t.conf:4:39: every listener is for outgoing mail"));
 }
 
 static void test_load(void **state)
@@ -221,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_errors_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dump_reads_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outbound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_load, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
