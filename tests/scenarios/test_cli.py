@@ -94,7 +94,7 @@ def test_sample_can_be_used(make_gateway):
              if line.strip().startswith("#") and not line.strip().startswith("# ")]
     text = "\n".join(lines).replace('"..."', '"sub.example.org"')
     for name, value in (("hostname", '"mx.example.net"'), ("backend", '"smtp://127.0.0.1"'),
-                        ("token_file", '""')):
+                        ("token_file", '""'), ("relay", '"smtp://127.0.0.1"')):
         text = re.sub(rf"^(\s*){name} = .*$", rf"\1{name} = {value}", text, flags=re.M)
     gateway = make_gateway(start=False)
     gateway.write(text)
