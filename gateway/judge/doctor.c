@@ -155,12 +155,16 @@ static int open_network(struct doctor *d)
 {
 	static const struct tls_client_options any = { .verify = TLS_VERIFY_NONE },
 		strict = { .verify = TLS_VERIFY_NAME, .security_level = 2 };
+	struct config_dns unvalidated = d->config->dns;
 	struct err err;
 
 	signal(SIGPIPE, SIG_IGN);
+	unvalidated.dnssec = false;
 	d->loop = loop_new();
 	d->resolve = resolve_new(d->loop, &d->config->dns, &err);
 	if (d->resolve)
+		d->unvalidated = resolve_new(d->loop, &unvalidated, &err);
+	if (d->unvalidated)
 		d->tls = tls_client_new(&any, &err);
 	if (d->tls)
 		d->tls_verifying = tls_client_new(&strict, &err);
@@ -214,6 +218,7 @@ static int run(const struct command *command, const void *values, int argc, char
 	tls_context_free(&d.tls);
 	tls_context_free(&d.tls_verifying);
 	resolve_free(&d.resolve);
+	resolve_free(&d.unvalidated);
 	if (d.loop)
 		loop_free(&d.loop);
 	judge_tear_down(&setup);
@@ -226,7 +231,7 @@ const struct command doctor_command = {
 	.arguments = "[DOMAIN]",
 	.max_args = 1,
 	.description = "With DOMAIN, what the world sees of a protected domain: MX, this host's "
-		"addresses and names, SPF, DKIM, DMARC, MTA-STS with its policy, TLS-RPT, CAA; "
+		"addresses and names, SPF, DKIM, DMARC, MTA-STS with its policy, TLS-RPT, CAA, TLSA; "
 		"with records to copy. Without: name resolution, DNS lists, mailbox servers, certificates, virus "
 		"signatures, clock, state folder. The exit code is 1 if something has to be "
 		"changed.",

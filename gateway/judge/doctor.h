@@ -45,10 +45,12 @@ struct doctor_certificate {
 	const char *path, *key, *listener;
 	bool is_ours; /* made by the gateway, for want of another */
 	struct x509_st *x509; /* NULL: `trouble` says why, or it is yet to be made */
+	struct stack_st_X509 *chain; /* behind it in the file */
 	const char *trouble;
 	const char *distrust; /* why the system's authorities do not vouch for it; NULL: they do */
 	bool is_self_signed;
 	struct str issuer; /* organization, safe to show */
+	struct str_list issuer_hosts; /* where the issuer has what it says about itself */
 };
 
 struct doctor {
@@ -57,7 +59,7 @@ struct doctor {
 	const struct config *config;
 	const char *hostname;
 	struct loop *loop;
-	struct resolve *resolve;
+	struct resolve *resolve, *unvalidated; /* the latter: to tell what of a failure is DNSSEC's */
 	struct tls_context *tls; /* for backends: any certificate will do */
 	struct tls_context *tls_verifying;
 	int64_t sts_port; /* of https://mta-sts.DOMAIN */
@@ -83,6 +85,8 @@ void doctor_add_address(struct doctor *d, const struct ip *ip);
 /* Is it for this name? x509 is not NULL. */
 bool doctor_certificate_names(const struct doctor_certificate *c, const char *name);
 
+/* The MX records' names that are host names. */
+void doctor_exchanges(struct doctor *d, struct str domain, struct str_list *names_r);
 /* The addresses of a name, A before AAAA: calls for each, and returns how many there are. */
 size_t doctor_each_address(struct doctor *d, struct str name,
 	void (*each)(struct doctor *d, const struct ip *ip, void *context), void *context);
@@ -106,6 +110,8 @@ void doctor_certificates_read(struct doctor *d);
 void doctor_certificates_free(struct doctor *d);
 void doctor_certificates_check(struct doctor *d);
 void doctor_net_check(struct doctor *d);
+void doctor_caa_check(struct doctor *d, struct str domain);
+void doctor_tlsa_check(struct doctor *d, struct str domain);
 void doctor_domain_check(struct doctor *d, struct str domain);
 void doctor_mail_check(struct doctor *d, struct str domain);
 void doctor_sts_check(struct doctor *d, struct str domain);

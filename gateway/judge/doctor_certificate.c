@@ -11,6 +11,7 @@
 
 #define RENEW_DAYS 14
 #define CHAIN_MAX  20
+#define URLS_MAX   4
 
 /* ---- what a sender who verifies makes of one (RFC 8461 4.2) ---- */
 
@@ -29,6 +30,33 @@ static struct str organization(struct doctor *d, const X509 *x)
 				(size_t)ASN1_STRING_length(s))));
 	}
 	return STR("an unnamed authority");
+}
+
+/* The hosts of the issuer's own URLs (RFC 5280 4.2.2.1): OCSP, its own certificate. */
+static void read_issuer_hosts(struct doctor *d, X509 *x, struct str_list *hosts)
+{
+	AUTHORITY_INFO_ACCESS *access = X509_get_ext_d2i(x, NID_info_access, NULL, NULL);
+	int n = access ? sk_ACCESS_DESCRIPTION_num(access) : 0;
+
+	hosts->v = ARENA_ARRAY(d->arena, URLS_MAX, struct str);
+	for (int i = 0; i < n && hosts->n < URLS_MAX; i++) {
+		const GENERAL_NAME *at = sk_ACCESS_DESCRIPTION_value(access, i)->location;
+		struct str url, scheme;
+
+		if (at->type != GEN_URI)
+			continue;
+		url = str_from((const char *)ASN1_STRING_get0_data(at->d.ia5),
+			(size_t)ASN1_STRING_length(at->d.ia5));
+		if (!str_cut(&url, ':', &scheme) || !str_starts(url, "//"))
+			continue;
+		url = str_skip(url, 2);
+		url.n = str_chr(url, '/');
+		url.n = str_chr(url, ':');
+		if (dns_is_hostname(url))
+			hosts->v[hosts->n++] = arena_dup(d->arena, url);
+	}
+	AUTHORITY_INFO_ACCESS_free(access);
+	ERR_clear_error();
 }
 
 /* NULL: the system's authorities vouch for it now. */
@@ -54,16 +82,16 @@ static const char *distrust(struct doctor *d, X509 *x, STACK_OF(X509) *chain)
 static void read_chain(struct doctor *d, const char *path, struct doctor_certificate *c)
 {
 	FILE *f = fopen(path, "re");
-	STACK_OF(X509) *chain = sk_X509_new_null();
 	X509 *link;
 
+	c->chain = sk_X509_new_null();
 	if (!f) {
 		c->trouble = arena_cstr(d->arena, arena_printf(d->arena, "cannot be read: %s",
 			strerror(errno)));
 	} else {
 		c->x509 = PEM_read_X509(f, NULL, NULL, NULL);
 		for (int i = 0; i < CHAIN_MAX && (link = PEM_read_X509(f, NULL, NULL, NULL)); i++)
-			sk_X509_push(chain, link);
+			sk_X509_push(c->chain, link);
 		fclose(f);
 		ERR_clear_error();
 	}
@@ -71,11 +99,11 @@ static void read_chain(struct doctor *d, const char *path, struct doctor_certifi
 		c->issuer = organization(d, c->x509);
 		c->is_self_signed = X509_NAME_cmp(X509_get_subject_name(c->x509),
 			X509_get_issuer_name(c->x509)) == 0;
-		c->distrust = distrust(d, c->x509, chain);
+		c->distrust = distrust(d, c->x509, c->chain);
+		read_issuer_hosts(d, c->x509, &c->issuer_hosts);
 	} else if (!c->trouble) {
 		c->trouble = "holds no certificate in PEM";
 	}
-	sk_X509_pop_free(chain, X509_free);
 }
 
 bool doctor_certificate_names(const struct doctor_certificate *c, const char *name)
@@ -109,8 +137,10 @@ void doctor_certificates_read(struct doctor *d)
 
 void doctor_certificates_free(struct doctor *d)
 {
-	for (size_t i = 0; i < d->certificates.n; i++)
+	for (size_t i = 0; i < d->certificates.n; i++) {
 		X509_free(d->certificates.v[i].x509);
+		sk_X509_pop_free(d->certificates.v[i].chain, X509_free);
+	}
 	d->certificates.n = 0;
 }
 

@@ -1,4 +1,4 @@
-/* What the DNS says about where a domain's mail goes: MX, this host's names, CAA. */
+/* What the DNS says about where a domain's mail goes: MX, this host's names. */
 #include "gateway/judge/doctor.h"
 
 static bool is_ours(const struct doctor *d, const struct ip *ip)
@@ -41,6 +41,18 @@ bool doctor_leads_here(struct doctor *d, struct str name, bool *has_address_r)
 
 	*has_address_r = doctor_each_address(d, name, note_ours, &ours) > 0;
 	return ours;
+}
+
+void doctor_exchanges(struct doctor *d, struct str domain, struct str_list *names_r)
+{
+	const struct dns_answer *mx = doctor_ask(d, DNS_MX, domain);
+	uint16_t preference;
+	struct str name;
+
+	*names_r = (struct str_list){ .v = ARENA_ARRAY(d->arena, DOCTOR_NAMES_MAX, struct str) };
+	for (size_t i = 0; i < mx->data.n && i < DOCTOR_NAMES_MAX; i++)
+		if (dns_mx(mx, i, &preference, &name) == 0 && dns_is_hostname(name))
+			names_r->v[names_r->n++] = name;
 }
 
 static void suggest_mx(struct doctor *d, const char *domain, unsigned preference)
@@ -195,69 +207,6 @@ static void check_host(struct doctor *d)
 	doctor_record(d, "%s. IN A ADDRESS", d->hostname);
 }
 
-/* ---- CAA (RFC 8659) ---- */
-
-/* Flags, length of the tag, tag, value: is it `issue`, and whom does it name? */
-static bool read_issue(struct str data, struct str *value_r)
-{
-	size_t n = data.n > 1 ? (uint8_t)data.p[1] : 0;
-
-	if (!n || data.n < n + 2 || !str_ieq_c(str_sub(data, 2, n), "issue"))
-		return false;
-	*value_r = str_trim(str_skip(data, n + 2));
-	value_r->n = str_chr(*value_r, ';');
-	*value_r = str_trim(*value_r);
-	return true;
-}
-
-static void say_caa(struct doctor *d, const char *name, const struct dns_answer *caa)
-{
-	struct str issuer, issuers = STR("");
-	bool any = false;
-
-	for (size_t i = 0; i < caa->data.n && i < DOCTOR_NAMES_MAX; i++) {
-		if (!read_issue(caa->data.v[i], &issuer))
-			continue;
-		any = true;
-		if (issuer.n)
-			issuers = arena_printf(d->arena, "%.*s%s%s", STR_ARG(issuers),
-				issuers.n ? ", " : "", doctor_name(d, issuer));
-	}
-	if (any && !issuers.n) {
-		doctor_say(d, DOCTOR_WRONG, "caa", "CAA records forbid every authority to issue a "
-			"certificate for %s.", name);
-		doctor_record(d, "%s. IN CAA 0 issue \"letsencrypt.org\"", name);
-	} else {
-		doctor_say(d, DOCTOR_RIGHT, "caa", any ? "Certificates for %s may be issued by "
-			"%.*s only." : "CAA records do not limit who may issue certificates for "
-			"%s.%.*s", name, STR_ARG(issuers));
-	}
-}
-
-/* The nearest name, upwards, that has any (3). */
-static void check_caa(struct doctor *d, struct str name)
-{
-	const char *shown = doctor_name(d, name);
-
-	for (struct str rest = name, label; rest.n && str_chr(rest, '.') < rest.n;
-		str_cut(&rest, '.', &label)) {
-		const struct dns_answer *caa = doctor_ask(d, DNS_CAA, rest);
-
-		if (dns_answer_is_error(caa)) {
-			doctor_say(d, DOCTOR_WRONG, "caa", "The CAA records of %s cannot be looked "
-				"up (%s): no authority issues a certificate then.", doctor_name(d,
-				rest), dns_rcode_names[caa->rcode]);
-			return;
-		}
-		if (caa->data.n) {
-			say_caa(d, shown, caa);
-			return;
-		}
-	}
-	doctor_say(d, DOCTOR_RIGHT, "caa", "No CAA record limits who may issue certificates for "
-		"%s.", shown);
-}
-
 static void note_address(struct doctor *d, const struct ip *ip, void *context)
 {
 	(void)context;
@@ -275,5 +224,6 @@ void doctor_domain_check(struct doctor *d, struct str domain)
 	}
 	check_mx(d, domain);
 	check_host(d);
-	check_caa(d, str_c(d->hostname));
+	doctor_caa_check(d, domain);
+	doctor_tlsa_check(d, domain);
 }

@@ -7,6 +7,15 @@
 
 /* ---- name resolution ---- */
 
+/* Would it be, without DNSSEC? */
+static bool is_resolved_bare(struct doctor *d)
+{
+	const struct dns_question root = { .type = DNS_NS, .name = STR("") };
+	const struct dns_answer *a = resolve_wait(d->unvalidated, &root, 1, d->arena);
+
+	return !dns_answer_is_error(a) && a->data.n;
+}
+
 /* False: nothing can be looked up. */
 static bool check_resolver(struct doctor *d)
 {
@@ -20,6 +29,12 @@ static bool check_resolver(struct doctor *d)
 	} else if (first && !dns_answer_is_error(doctor_ask(d, DNS_MX, str_c(first->name)))) {
 		doctor_say(d, DOCTOR_RIGHT, "resolver", "%s is resolved (%s), though the root is "
 			"not.", first->name, how);
+	} else if (d->config->dns.dnssec && is_resolved_bare(d)) {
+		doctor_say(d, DOCTOR_WRONG, "dnssec", "Names are resolved (%s), but DNSSEC refuses "
+			"the answers: %s the clock is wrong.", how, d->config->dns.forwarder_count ?
+			"the forwarders hold the signatures back (use others, or dns { dnssec = "
+			"false }), or" : "");
+		return false;
 	} else {
 		doctor_say(d, DOCTOR_WRONG, "resolver", "No name is resolved (%s): %s", how,
 			d->config->dns.forwarder_count ? "are the forwarders right?" :

@@ -100,18 +100,6 @@ static void check_certificates(struct sts *s, struct str name)
 
 /* ---- what the policy says ---- */
 
-static void read_exchanges(struct sts *s)
-{
-	const struct dns_answer *mx = doctor_ask(s->d, DNS_MX, s->domain);
-	uint16_t preference;
-
-	s->mx.v = ARENA_ARRAY(s->d->arena, DOCTOR_NAMES_MAX, struct str);
-	for (size_t i = 0; i < mx->data.n && i < DOCTOR_NAMES_MAX; i++)
-		if (dns_mx(mx, i, &preference, &s->mx.v[s->mx.n]) == 0 &&
-			dns_is_hostname(s->mx.v[s->mx.n]))
-			s->mx.n++;
-}
-
 static void check_exchanges(struct sts *s)
 {
 	struct doctor *d = s->d;
@@ -250,7 +238,7 @@ void doctor_sts_check(struct doctor *d, struct str domain)
 			STR_ARG(domain))) };
 	int n = doctor_find_txt(d, "mta-sts", name, sts_record_is, &txt);
 
-	read_exchanges(&s);
+	doctor_exchanges(d, domain, &s.mx);
 	if (n == 0) {
 		doctor_say(d, DOCTOR_ADVICE, "mta-sts", "%s has no MTA-STS: senders accept that "
 			"somebody between takes TLS away. First publish "

@@ -34,8 +34,8 @@ def record_data(kind, value):
         return dnslib.TXT(pieces)
     if kind == "MX":
         return dnslib.MX(value[1], value[0])
-    if kind == "CAA":
-        return dnslib.CAA(*value)
+    if kind in ("CAA", "TLSA"):
+        return getattr(dnslib, kind)(*value)
     return getattr(dnslib, kind)(value)
 
 

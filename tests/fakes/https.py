@@ -43,14 +43,15 @@ class Authority:
         self.path = folder / f"authority-{os.urandom(4).hex()}.pem"
         self._put(self.path, self._sign(self.name, self.key, 3650, x509.BasicConstraints(True, None)), 0o644)
 
-    def _sign(self, subject, key, days, extension):
+    def _sign(self, subject, key, days, *extensions):
         now = datetime.datetime.utcnow()
         made = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
                 .public_key(key.public_key()).serial_number(x509.random_serial_number())
                 .not_valid_before(now - datetime.timedelta(days=100))
-                .not_valid_after(now + datetime.timedelta(days=days))
-                .add_extension(extension, False).sign(self.key, hashes.SHA256()))
-        return made.public_bytes(serialization.Encoding.PEM)
+                .not_valid_after(now + datetime.timedelta(days=days)))
+        for extension in extensions:
+            made = made.add_extension(extension, False)
+        return made.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     @staticmethod
     def _put(path, octets, mode):
@@ -59,11 +60,15 @@ class Authority:
         if runs_as_nobody():
             os.chown(path, NOBODY, NOBODY)
 
-    def issue(self, name, days=90, key_of=None):
-        """Paths of a certificate and its key, or somebody else's key."""
+    def issue(self, name, days=90, key_of=None, url=None):
+        """Paths of a certificate and its key, or somebody else's key. url: where the issuer says more of itself."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(name, "Example")
-        made = self._sign(subject, key, days, x509.SubjectAlternativeName([x509.DNSName(name)]))
+        extensions = [x509.SubjectAlternativeName([x509.DNSName(name)])]
+        if url:
+            extensions.append(x509.AuthorityInformationAccess([x509.AccessDescription(
+                x509.AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(url))]))
+        made = self._sign(subject, key, days, *extensions)
         other = ec.generate_private_key(ec.SECP256R1()) if key_of == "other" else key
         stem = f"{name}-{os.urandom(4).hex()}"
         paths = self.folder / f"{stem}-cert.pem", self.folder / f"{stem}-key.pem"

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.fakes.dnssec import SignedDns
 from tests.fakes.gateway import environment, runs_as_nobody
 from tests.fakes.https import Authority, Https, text
 
@@ -68,7 +69,7 @@ def pair(paths):
 def make_doctor(make_gateway, dns, authority, website):
     def make(inside=None):
         dns.zone.update({name: dict(entry) for name, entry in GOOD.items()})
-        inside = pair(authority.issue("mx.example.net")) if inside is None else inside
+        inside = pair(authority.issue("mx.example.net", url="http://r10.i.lencr.org/")) if inside is None else inside
         return Doctor(make_gateway(start=False, listeners={"127.0.0.1:0": inside}), "--sts-port", website.port,
                       authority=authority)
     return make
@@ -316,6 +317,81 @@ def test_nobody_serves_the_policy(doctor, website, dns):
     assert code == 1 and any("Connection refused" in text for text in said(found, "wrong")), found["mta-sts"]
 
 
+# ---- CAA, TLSA
+
+LE, DIGICERT = "http://r10.i.lencr.org/", "http://cacerts.digicert.com/x.crt"
+
+
+@pytest.mark.parametrize("url, where, permitted, state, words", [
+    (LE, "mx.example.net", ["letsencrypt.org; validationmethods=dns-01"], "right", "which CAA permits"),
+    (LE, "net", ["example.org", "letsencrypt.org"], "right", "which CAA permits"),
+    (LE, "example.net", ["digicert.com"], "wrong", "will not be renewed"),
+    (DIGICERT, "example.net", ["letsencrypt.org", "digicert.com"], "right", "which CAA permits"),
+    # They could be one and the same, for all that can be known here.
+    (DIGICERT, "example.net", ["www.digicert.com"], "advice", 'from "An Authority"'),
+    (None, "example.net", ["letsencrypt.org"], "advice", 'from "An Authority"'),
+    ("mailto:x", "example.net", ["letsencrypt.org"], "advice", "If these are not the same"),
+])
+def test_caa_and_the_issuer(make_doctor, authority, dns, url, where, permitted, state, words):
+    doctor = make_doctor(pair(authority.issue("mx.example.net", url=url)))
+    del dns.zone["mx.example.net"]["CAA"]
+    dns.zone.setdefault(where, {})["CAA"] = [[0, "issue", issuer] for issuer in permitted]
+    _, found = doctor.ask("example.net")
+    assert any(c["state"] == state and words in c["text"] for c in found["caa"]), found["caa"]
+    assert state == "wrong" or "wrong" not in states(found)["caa"]
+
+
+def test_caa_of_the_policy_s_site(doctor, dns):
+    dns.zone["mta-sts.example.net"]["CAA"] = [[0, "issue", ";"]]
+    code, found = doctor.ask("example.net")
+    assert code == 1 and [c["text"] for c in found["caa"] if c["state"] == "wrong"] == [
+        "CAA records forbid every authority to issue a certificate for mta-sts.example.net."]
+    del dns.zone["_mta-sts.example.net"]
+    assert "wrong" not in states(doctor.ask("example.net")[1])["caa"]
+
+
+def digest(certificate):
+    """What "3 1 1" has of it."""
+    import hashlib
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER,
+                                           serialization.PublicFormat.SubjectPublicKeyInfo)).digest()
+
+
+def test_tlsa(make_gateway, authority, folder, closing):
+    certificate, key = authority.issue("mx.example.net")
+    dns = SignedDns("example.net", {name: dict(entry) for name, entry in GOOD.items()})
+    closing.add(dns.close)
+    (folder / "anchor").write_text(dns.anchor)
+    (folder / "anchor").chmod(0o644)
+    doctor = Doctor(make_gateway(start=False, dns=None, listeners={"127.0.0.1:0": pair((certificate, key))}, extra=(
+        f'dns {{ forward = "{dns.address}" trust_anchor = "{folder}/anchor" timeout = 4s }}')), authority=authority)
+    promised = "_25._tcp.mx.example.net"
+
+    def tlsa(*records):
+        dns.zone[promised] = {"TLSA": [list(record) for record in records]}
+        return doctor.ask("example.net")[1]["tlsa"]
+
+    assert [c["state"] for c in tlsa([3, 1, 1, b"x" * 32], [3, 1, 1, digest(certificate)])] == ["right"]
+    # Neither usage 1 nor another selector.
+    for wrong in ([1, 1, 1, digest(certificate)], [3, 0, 1, digest(certificate)], [3, 1, 7, digest(certificate)],
+                  [2, 1, 1, digest(certificate)], [3, 1, 1, b""]):
+        said_of = tlsa(wrong)
+        assert [c["state"] for c in said_of] == ["wrong"], said_of
+        assert said_of[0]["record"] == f"{promised}. IN TLSA 3 1 1 {digest(certificate).hex()}"
+    chain = authority.path.read_bytes()
+    certificate.write_bytes(certificate.read_bytes() + chain)
+    assert [c["state"] for c in tlsa([2, 1, 1, digest(authority.path)])] == ["right"]
+
+
+def test_tlsa_without_dnssec(doctor, dns):
+    dns.zone["_25._tcp.mx.example.net"] = {"TLSA": [[3, 1, 1, b"x" * 32]]}
+    code, found = doctor.ask("example.net")
+    assert code == 0 and [c["state"] for c in found["tlsa"]] == ["advice"]
+
+
 # ---- this host
 
 LISTS = ("zen.spamhaus.org", "bl.spamcop.net", "psbl.surriel.org", "bl.mailspike.net", "list.dnswl.org")
@@ -420,6 +496,13 @@ def test_no_resolver(host, dns):
     dns.close()
     code, found = doctor.ask()
     assert code == 1 and "No name is resolved" in wrong_of(found, "resolver") and "dnsbl" not in found
+
+
+def test_forwarders_without_dnssec(host):
+    doctor = host()
+    doctor.gateway.write(doctor.gateway.text().replace("timeout = 2s", "timeout = 2s dnssec = true"))
+    code, found = doctor.ask()
+    assert code == 1 and "hold the signatures back" in wrong_of(found, "dnssec") and "resolver" not in found
 
 
 def test_old_signatures_and_a_slow_clock(host):
