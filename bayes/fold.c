@@ -1,5 +1,7 @@
 #include "bayes/fold.h"
 
+#include <endian.h>
+
 /* Letters of other scripts that are drawn like Latin ones. Sorted by code. */
 static const struct {
 	uint32_t code;
@@ -59,6 +61,8 @@ static const struct {
 static uint32_t look_alike(uint32_t code)
 {
 	size_t low = 0, high = sizeof(look_alikes) / sizeof(look_alikes[0]);
+	if (code < look_alikes[0].code || code > look_alikes[high - 1].code)
+		return code;
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 		if (look_alikes[mid].code < code)
@@ -95,49 +99,80 @@ static uint32_t fold_code(uint32_t code)
 	return look_alike(code);
 }
 
-static void put(struct buf *out, uint32_t code)
+static char *put(char *out, uint32_t code)
 {
 	if (code < 0x80) {
-		buf_char(out, (char)code);
+		*out++ = (char)code;
 	} else if (code < 0x800) {
-		buf_char(out, (char)(0xc0 | code >> 6));
-		buf_char(out, (char)(0x80 | (code & 0x3f)));
+		*out++ = (char)(0xc0 | code >> 6);
+		*out++ = (char)(0x80 | (code & 0x3f));
 	} else if (code < 0x10000) {
-		buf_char(out, (char)(0xe0 | code >> 12));
-		buf_char(out, (char)(0x80 | (code >> 6 & 0x3f)));
-		buf_char(out, (char)(0x80 | (code & 0x3f)));
+		*out++ = (char)(0xe0 | code >> 12);
+		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
+		*out++ = (char)(0x80 | (code & 0x3f));
 	} else {
-		buf_char(out, (char)(0xf0 | code >> 18));
-		buf_char(out, (char)(0x80 | (code >> 12 & 0x3f)));
-		buf_char(out, (char)(0x80 | (code >> 6 & 0x3f)));
-		buf_char(out, (char)(0x80 | (code & 0x3f)));
+		*out++ = (char)(0xf0 | code >> 18);
+		*out++ = (char)(0x80 | (code >> 12 & 0x3f));
+		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
+		*out++ = (char)(0x80 | (code & 0x3f));
 	}
+	return out;
+}
+
+/* In each octet of a word. */
+#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
+
+/*
+ * Most text: eight octets of printable ASCII without two blanks side by side become lower case
+ * at once. false: they are something else, and nothing was done.
+ */
+static inline bool fold_eight(const char *in, bool blank, char *out)
+{
+	uint64_t w;
+	memcpy(&w, in, sizeof(w));
+	w = le64toh(w);
+	/* The highest bit of each octet says yes. */
+	uint64_t odd = (w | (w - EACH(' '))) & EACH(0x80);
+	uint64_t blanks = ~((w ^ EACH(' ')) + EACH(0x7f)) & EACH(0x80);
+	if (odd || (blanks & (blanks << 8 | (blank ? 0x80 : 0))))
+		return false;
+	uint64_t capitals = (w + EACH(0x80 - 'A')) & ~(w + EACH(0x7f - 'Z')) & EACH(0x80);
+	w = htole64(w | capitals >> 2);
+	memcpy(out, &w, sizeof(w));
+	return true;
 }
 
 void fold_text(struct str text, size_t cap, struct buf *out)
 {
-	size_t start = out->n;
+	if (!text.n)
+		return;
+	/* Nothing becomes longer; the last character may stand across the cap. */
+	char *start = buf_reserve(out, text.n < cap ? text.n : cap + 3), *p = start;
+	const char *in = text.p, *end = in + text.n;
 	bool blank = true;
-	while (text.n && out->n - start < cap) {
-		uint32_t code = (unsigned char)text.p[0];
-		size_t len = code < 0x80 ? 1 : str_utf8(text, &code);
+	while (in < end && (size_t)(p - start) < cap) {
+		if (end - in >= 8 && (size_t)(p - start) + 8 <= cap && fold_eight(in, blank, p)) {
+			in += 8;
+			p += 8;
+			blank = p[-1] == ' ';
+			continue;
+		}
+		uint32_t code = (unsigned char)*in;
+		size_t len = code < 0x80 ? 1 : str_utf8(str_from(in, (size_t)(end - in)), &code);
 		if (len == 0) {
-			buf_char(out, text.p[0]);
-			text = str_skip(text, 1);
+			*p++ = *in++;
 			blank = false;
 			continue;
 		}
-		text = str_skip(text, len);
+		in += len;
 		code = fold_code(code);
-		if (code == 0)
-			continue;
-		if (code <= ' ') {
-			if (!blank)
-				buf_char(out, ' ');
+		if (code > ' ') {
+			p = put(p, code);
+			blank = false;
+		} else if (code && !blank) {
+			*p++ = ' ';
 			blank = true;
-			continue;
 		}
-		blank = false;
-		put(out, code);
 	}
+	buf_commit(out, (size_t)(p - start));
 }
