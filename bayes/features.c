@@ -1,35 +1,45 @@
 #include "bayes/features.h"
 
 #include "bayes/fold.h"
+#include "bayes/marks.h"
+#include <endian.h>
 #include <stdio.h>
 
 #include "core/json.h"
 #include "core/limits.h"
 
 enum {
-	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, twice as
-			     many */
+	GRAM_SET = 32768, /* slots of the sets that keep features single: powers of two, and many
+			     more than features, since neighbours cost time */
 	TOKEN_SET = 16384,
-	WINDOW = 3,    /* words that a pair may span */
+	SPAN = 2,      /* a pair is of words that are at most so far apart */
 	WORD_MAX = 40, /* a longer word is cut: its start says enough */
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
+	NAME_MAX_BYTES = 60, /* of a header's name */
+	FIELD_NAME_MAX = 40, /* of it, where it stands for its words' field */
+	HEADER_WORD_BYTES = 500,
+	HEADER_GRAM_BYTES = 400,
 	TAG_MAX = 60,
 	TEXT_MAX = 60, /* of each of what a token was made of, when it is explained */
+	SLACK = 8,     /* octets that may be read behind a padded text's end */
 };
+
+_Static_assert(FEATURES_WORD_BYTES + 3 <= MARKS_BYTES, "a folded text may end within a character");
 
 struct extractor {
 	struct mail *mail;
 	uint64_t key[2];
 	/* What was found; then sets of it: indices plus one into these, so that all is in the
 	 * cache. */
-	uint32_t grams[FEATURES_GRAMS];
-	uint64_t tokens[FEATURES_TOKENS];
+	uint32_t grams[FEATURES_GRAMS + 1];
+	uint64_t tokens[FEATURES_TOKENS + 2];
 	size_t gram_count, token_count;
-	uint16_t gram_set[GRAM_SET], token_set[TOKEN_SET];
-	uint64_t window[WINDOW]; /* hashes of the last words, newest first */
-	struct str window_words[WINDOW];
-	size_t window_count;
+	uint32_t gram_set[GRAM_SET];
+	uint16_t token_set[TOKEN_SET];
+	uint64_t last[SPAN]; /* hashes of the last words, newest first */
+	struct str last_words[SPAN];
+	size_t last_count;
 	uint64_t field;
 	const char *field_name;
 	/* Those whose text is asked for. */
@@ -49,19 +59,40 @@ static uint64_t mix(uint64_t h)
 	return h ^ h >> 32;
 }
 
+/* The whole eights of s; what is left of it is for hash_end(). */
+static inline uint64_t hash_eights(const struct extractor *x, uint64_t h, struct str *s)
+{
+	for (; s->n >= 8; *s = str_skip(*s, 8)) {
+		uint64_t word;
+		memcpy(&word, s->p, 8);
+		h = mix(h ^ word) + x->key[1];
+	}
+	return h;
+}
+
+/* The last n < 8 octets, of eight that can be read. */
+static inline uint64_t hash_end(const struct extractor *x, uint64_t h, const char *p, size_t n)
+{
+	uint64_t eight;
+	memcpy(&eight, p, 8);
+	uint64_t last = n << 8 * n | be64toh(eight) >> 1 >> (63 - 8 * n);
+	return mix(h ^ last ^ x->key[1]);
+}
+
+/* Of a text that has SLACK octets behind it. */
+static inline uint64_t hash_padded(const struct extractor *x, uint64_t seed, struct str s)
+{
+	uint64_t h = hash_eights(x, seed ^ x->key[0], &s);
+	return hash_end(x, h, s.p, s.n);
+}
+
 static uint64_t hash_octets(const struct extractor *x, uint64_t seed, struct str s)
 {
-	uint64_t h = seed ^ x->key[0];
-	while (s.n >= 8) {
-		uint64_t word;
-		memcpy(&word, s.p, 8);
-		h = mix(h ^ word) + x->key[1];
-		s = str_skip(s, 8);
-	}
-	uint64_t last = s.n;
-	for (size_t i = 0; i < s.n; i++)
-		last = last << 8 | (unsigned char)s.p[i];
-	return mix(h ^ last ^ x->key[1]);
+	char end[8] = {0};
+	uint64_t h = hash_eights(x, seed ^ x->key[0], &s);
+	if (s.n)
+		memcpy(end, s.p, s.n);
+	return hash_end(x, h, end, s.n);
 }
 
 static uint64_t field_of(const struct extractor *x, const char *name)
@@ -69,30 +100,37 @@ static uint64_t field_of(const struct extractor *x, const char *name)
 	return hash_octets(x, 1, str_c(name));
 }
 
-/* Sets */
+/*
+ * Sets. What is new and what is not cannot be foreseen, so nothing branches on it: each feature is
+ * written behind the last one, and then counted or not; and a product tells "neither free nor the
+ * same" in one step. A gram of 0 is free space, so there is none; index 0 of tokens is nobody's.
+ */
 
-static void add_gram(struct extractor *x, uint32_t h)
+static inline size_t put_gram(struct extractor *x, size_t count, uint32_t h)
 {
 	size_t at = h % GRAM_SET;
-	for (; x->gram_set[at]; at = (at + 1) % GRAM_SET)
-		if (x->grams[x->gram_set[at] - 1] == h)
-			return;
-	if (x->gram_count == FEATURES_GRAMS)
-		return;
-	x->grams[x->gram_count++] = h;
-	x->gram_set[at] = (uint16_t)x->gram_count;
+	uint32_t other;
+	while (other = x->gram_set[at], (uint64_t)other * (other ^ h))
+		at = (at + 1) % GRAM_SET;
+	x->gram_set[at] = h;
+	x->grams[count] = h;
+	return count + ((other != h) & (count < FEATURES_GRAMS));
+}
+
+static inline size_t put_token(struct extractor *x, size_t count, uint64_t h)
+{
+	size_t at = h % TOKEN_SET, index;
+	while (index = x->token_set[at], index * (x->tokens[index] != h))
+		at = (at + 1) % TOKEN_SET;
+	bool fresh = (index == 0) & (count < FEATURES_TOKENS);
+	x->tokens[count + 1] = h;
+	x->token_set[at] = (uint16_t)(fresh ? count + 1 : index);
+	return count + fresh;
 }
 
 static void add_token(struct extractor *x, uint64_t h)
 {
-	size_t at = h % TOKEN_SET;
-	for (; x->token_set[at]; at = (at + 1) % TOKEN_SET)
-		if (x->tokens[x->token_set[at] - 1] == h)
-			return;
-	if (x->token_count == FEATURES_TOKENS)
-		return;
-	x->tokens[x->token_count++] = h;
-	x->token_set[at] = (uint16_t)x->token_count;
+	x->token_count = put_token(x, x->token_count, h);
 }
 
 /* The same, and what it was made of: one text, or two. */
@@ -123,16 +161,16 @@ static inline void add_told(
 
 /* View A */
 
-static void grams_of(struct extractor *x, struct str s, uint64_t field)
+static void grams_of(struct extractor *x, struct str s)
 {
-	uint32_t window = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		window = window << 8 | (unsigned char)s.p[i];
-		if (i >= 3)
-			add_gram(x,
-				(uint32_t)(((window ^ field) + (uint32_t)x->key[0]) * x->key[1] >>
-					   32));
+	uint64_t add = (uint32_t)x->key[0], times = x->key[1];
+	size_t count = x->gram_count;
+	for (size_t i = 0; i + 4 <= s.n; i++) {
+		uint32_t four;
+		memcpy(&four, s.p + i, sizeof(four));
+		count = put_gram(x, count, (uint32_t)((be32toh(four) + add) * times >> 32));
 	}
+	x->gram_count = count;
 }
 
 /* View B */
@@ -142,29 +180,28 @@ static void open_field(struct extractor *x, const char *name)
 	x->field = field_of(x, name);
 	/* "h:" keeps headers and other fields apart. */
 	x->field_name = str_starts(str_c(name), "h:") ? name + 2 : name;
-	x->window_count = 0;
+	x->last_count = 0;
 }
 
-static void add_word(struct extractor *x, struct str word)
+/* `word` is padded. */
+static inline void add_word(struct extractor *x, struct str word)
 {
-	uint64_t h = hash_octets(x, x->field, str_sub(word, 0, WORD_MAX));
-	add_told(x, h, x->field_name, word, STR(""));
-	for (size_t i = 0; i < x->window_count; i++)
-		add_told(x, mix(x->window[i] * (2 * i + 3) + h), x->field_name, x->window_words[i],
-			word);
-	memmove(x->window + 1, x->window, sizeof(x->window) - sizeof(x->window[0]));
-	memmove(x->window_words + 1, x->window_words,
-		sizeof(x->window_words) - sizeof(x->window_words[0]));
-	x->window[0] = h;
-	x->window_words[0] = word;
-	if (x->window_count < WINDOW - 1)
-		x->window_count++;
-}
-
-static bool is_word(char c)
-{
-	return char_is_alnum(c) || (c & 0x80) || c == '\'' || c == '-' || c == '_' || c == '$' ||
-	       c == '!' || c == '%' || c == '.' || c == '@';
+	uint64_t h = hash_padded(x, x->field, str_sub(word, 0, WORD_MAX));
+	size_t count = put_token(x, x->token_count, h);
+	for (size_t i = 0; i < x->last_count; i++)
+		count = put_token(x, count, mix(x->last[i] * (2 * i + 3) + h));
+	x->token_count = count;
+	if (x->asked_count) {
+		tell(x, h, x->field_name, word, STR(""));
+		for (size_t i = 0; i < x->last_count; i++)
+			tell(x, mix(x->last[i] * (2 * i + 3) + h), x->field_name, x->last_words[i],
+				word);
+		x->last_words[1] = x->last_words[0];
+		x->last_words[0] = word;
+	}
+	x->last[1] = x->last[0];
+	x->last[0] = h;
+	x->last_count += x->last_count < SPAN;
 }
 
 /* Scripts without blanks between words give pairs of characters instead. */
@@ -185,24 +222,24 @@ static void add_wide(struct extractor *x, struct str run)
 static bool is_wide(struct str word)
 {
 	uint32_t code;
-	return word.n > 6 && str_utf8(word, &code) == 3 && code >= 0x2e80;
+	return (word.p[0] & 0x80) && word.n > 6 && str_utf8(word, &code) == 3 && code >= 0x2e80;
 }
 
+/* `s` is padded. */
 static void words_of(struct extractor *x, struct str s)
 {
-	for (size_t i = 0; i < s.n;) {
-		size_t from = i;
-		while (i < s.n && is_word(s.p[i]))
-			i++;
-		struct str word = str_sub(s, from, i - from);
+	struct marks marks;
+	struct str word;
+	marks_set(&marks, s, MARK_WORD);
+	for (size_t at = 0; marks_next(&marks, s, &at, &word);) {
 		while (word.n && (word.p[word.n - 1] == '.' || word.p[word.n - 1] == '-'))
 			word.n--;
+		if (word.n == 0)
+			continue;
 		if (is_wide(word))
 			add_wide(x, word);
-		else if (word.n)
+		else
 			add_word(x, word);
-		if (i == from)
-			i++;
 	}
 }
 
@@ -221,8 +258,12 @@ static const char *const left_out[] = {"x-spam", "x-virus", "list-", "x-mailman"
 
 static bool is_left_out(struct str name)
 {
+	if (name.n < 4) /* shorter than any of them */
+		return false;
+	char first = char_lower(name.p[0]), third = char_lower(name.p[2]);
 	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
-		if (str_istarts(name, left_out[i]))
+		if (left_out[i][0] == first && left_out[i][2] == third &&
+			str_istarts(name, left_out[i]))
 			return true;
 	return false;
 }
@@ -243,20 +284,23 @@ static struct str without_tags(struct str subject)
 	}
 }
 
-static void header_words(struct extractor *x, const struct mail_header *h, struct buf *scratch)
+/* With octets behind it that can be read. */
+static struct str padded(struct buf *text)
 {
-	char field[48];
-	struct str value =
-		str_ieq_c(h->name, "Subject") ? mail_decode_header(x->mail, h->value) : h->value;
-	if (str_ieq_c(h->name, "Subject"))
-		value = without_tags(value);
-	snprintf(field, sizeof(field), "h:%.*s", (int)(h->name.n > 40 ? 40 : h->name.n), h->name.p);
-	for (char *p = field; *p; p++)
-		*p = char_lower(*p);
+	buf_reserve(text, SLACK);
+	return buf_str(text);
+}
+
+static void header_words(
+	struct extractor *x, struct str name, struct str value, struct buf *scratch)
+{
+	char field[2 + FIELD_NAME_MAX + 1] = "h:";
+	for (size_t i = 0; i < name.n && i < FIELD_NAME_MAX && name.p[i]; i++)
+		field[2 + i] = name.p[i];
 	buf_clear(scratch);
-	fold_text(value, 500, scratch);
+	fold_text(value, HEADER_WORD_BYTES, scratch);
 	open_field(x, field);
-	words_of(x, buf_str(scratch));
+	words_of(x, padded(scratch));
 	/* That it is there, and where it stands among the others, is a trait of its sender's
 	 * program. */
 	add_told(x, hash_octets(x, 2, str_c(field)), "header", str_c(x->field_name), STR(""));
@@ -272,23 +316,25 @@ static void headers_of(struct extractor *x)
 		const struct mail_header *h = &x->mail->headers.v[i];
 		if (is_left_out(h->name) || (str_ieq_c(h->name, "Received") && ++received > 3))
 			continue;
-		header_words(x, h, &scratch);
-		uint64_t name =
-			hash_octets(x, 3, arena_lower(x->mail->arena, str_sub(h->name, 0, 60)));
-		add_told(x, mix(order * 5 + name), "header order", before, h->name);
-		order = name;
+		char lower[NAME_MAX_BYTES];
+		struct str name = str_sub(h->name, 0, NAME_MAX_BYTES), value = h->value;
+		for (size_t k = 0; k < name.n; k++)
+			lower[k] = char_lower(name.p[k]);
+		if (str_ieq_c(h->name, "Subject"))
+			value = without_tags(mail_decode_header(x->mail, value));
+		header_words(x, str_from(lower, name.n), value, &scratch);
+		uint64_t hash = hash_octets(x, 3, str_from(lower, name.n));
+		add_told(x, mix(order * 5 + hash), "header order", before, h->name);
+		order = hash;
 		before = h->name;
 		if (canonical.n >= FEATURES_HEADER_BYTES)
 			continue;
-		buf_str_add(&canonical, str_sub(h->name, 0, 60));
+		buf_str_add(&canonical, name);
 		buf_c(&canonical, ": ");
-		struct str value = str_sub(h->value, 0, 400);
-		if (str_ieq_c(h->name, "Subject"))
-			value = without_tags(mail_decode_header(x->mail, h->value));
-		buf_str_add(&canonical, str_sub(value, 0, 400));
+		buf_str_add(&canonical, str_sub(value, 0, HEADER_GRAM_BYTES));
 		buf_char(&canonical, '\n');
 	}
-	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES), 0);
+	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES));
 	buf_free(&canonical);
 	buf_free(&scratch);
 }
@@ -297,10 +343,10 @@ static void headers_of(struct extractor *x)
 
 static void links_of(struct extractor *x)
 {
+	uint64_t field = field_of(x, "url");
 	mail_urls(x->mail);
 	for (size_t i = 0; i < x->mail->urls.n && i < HOSTS_MAX; i++) {
 		struct str host = x->mail->urls.v[i].host;
-		uint64_t field = field_of(x, "url");
 		add_told(x, hash_octets(x, field, host), "link", host, STR(""));
 		for (size_t dot = str_chr(host, '.'); dot < host.n; dot = str_chr(host, '.')) {
 			host = str_skip(host, dot + 1);
@@ -331,41 +377,42 @@ static void structure_of(struct extractor *x)
 				str_c(mail_anomaly_name((enum mail_anomaly)a)), STR(""));
 }
 
-/* Words as they were written, if not all in lower case: fold.h would hide the shouting. */
+/* Words as they were written, if not all in lower case: fold.h would hide the shouting. Padded. */
 static void shouts_of(struct extractor *x, struct str s)
 {
+	struct marks marks, loud;
+	struct str word;
 	uint64_t field = field_of(x, "case");
-	for (size_t i = 0; i < s.n;) {
-		size_t from = i;
-		bool loud = false;
-		for (; i < s.n && (char_is_alnum(s.p[i]) || s.p[i] == '!' || s.p[i] == '$'); i++)
-			loud |= s.p[i] <= 'Z';
-		struct str word = str_sub(s, from, i - from < WORD_MAX ? i - from : WORD_MAX);
-		if (loud)
-			add_told(x, hash_octets(x, field, word), "written", word, STR(""));
-		if (i == from)
-			i++;
+	marks_set(&marks, s, MARK_SHOUT);
+	marks_set(&loud, s, MARK_LOUD);
+	for (size_t at = 0; marks_next(&marks, s, &at, &word);) {
+		if (marks_find(&loud, (size_t)(word.p - s.p), 0) >= at)
+			continue;
+		word.n = word.n < WORD_MAX ? word.n : WORD_MAX;
+		add_told(x, hash_padded(x, field, word), "written", word, STR(""));
 	}
 }
 
-static void add_tag(struct extractor *x, uint64_t field, struct str tag)
-{
-	add_told(x, hash_octets(x, field, tag), "markup", tag, STR(""));
-}
-
-/* Tags of markup, with each of their attributes so far: how a body was made, not what it says. */
+/* Tags of markup, with each of their attributes so far: how a body was made, not what it says.
+ * Padded. */
 static void tags_of(struct extractor *x, struct str s)
 {
 	uint64_t field = field_of(x, "tag");
-	for (size_t i = str_chr(s, '<'); i < s.n; i++) {
-		if (s.p[i] != '<')
-			continue;
-		size_t end = i + 1;
-		while (end < s.n && end - i < TAG_MAX && s.p[end] != '>' && s.p[end] != '<')
-			if (s.p[end++] == ' ')
-				add_tag(x, field, str_sub(s, i, end - i));
-		add_tag(x, field, str_sub(s, i, end - i));
-		i = end - 1;
+	for (size_t i = str_chr(s, '<'); i < s.n; i += str_chr(str_skip(s, i), '<')) {
+		struct str tag = str_sub(s, i, TAG_MAX), rest = tag;
+		uint64_t h = field ^ x->key[0];
+		for (size_t n = 1; n <= tag.n; n++) {
+			bool end = n == tag.n || tag.p[n] == '>' || tag.p[n] == '<';
+			if (!end && tag.p[n - 1] != ' ')
+				continue;
+			rest.n = n - (size_t)(rest.p - tag.p);
+			h = hash_eights(x, h, &rest);
+			add_told(x, hash_end(x, h, rest.p, rest.n), "markup", str_sub(tag, 0, n),
+				STR(""));
+			if (end)
+				tag.n = n;
+		}
+		i += tag.n;
 	}
 }
 
@@ -375,12 +422,16 @@ static void body_of(struct extractor *x)
 	struct str raw = x->mail->body, plain = mail_text(x->mail);
 	fold_text(plain, FEATURES_WORD_BYTES, &text);
 	open_field(x, "body");
-	words_of(x, buf_str(&text));
-	shouts_of(x, str_sub(plain, 0, FEATURES_WORD_BYTES));
-	tags_of(x, str_sub(raw, 0, FEATURES_WORD_BYTES));
-	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES), 0);
+	words_of(x, padded(&text));
+	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES));
+	buf_clear(&text);
+	buf_str_add(&text, str_sub(plain, 0, FEATURES_WORD_BYTES));
+	shouts_of(x, padded(&text));
 	/* The raw body too: markup and encodings are a trait of the sender's program. */
-	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES), 0);
+	buf_clear(&text);
+	buf_str_add(&text, str_sub(raw, 0, FEATURES_WORD_BYTES));
+	tags_of(x, padded(&text));
+	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES));
 	buf_free(&text);
 }
 
@@ -390,6 +441,7 @@ static void extract(struct extractor *x, struct mail *mail, const uint8_t salt[1
 	memcpy(x->key, salt, sizeof(x->key));
 	x->key[1] |= 1;
 	x->gram_count = x->token_count = 0;
+	x->tokens[0] = 0;
 	memset(x->gram_set, 0, sizeof(x->gram_set));
 	memset(x->token_set, 0, sizeof(x->token_set));
 	headers_of(x);
@@ -408,7 +460,7 @@ void features_of(struct mail *mail, const uint8_t salt[16], struct features *fea
 	features_r->grams = ARENA_ARRAY(mail->arena, x.gram_count, uint32_t);
 	features_r->tokens = ARENA_ARRAY(mail->arena, x.token_count, uint64_t);
 	memcpy(features_r->grams, x.grams, x.gram_count * sizeof(x.grams[0]));
-	memcpy(features_r->tokens, x.tokens, x.token_count * sizeof(x.tokens[0]));
+	memcpy(features_r->tokens, x.tokens + 1, x.token_count * sizeof(x.tokens[0]));
 }
 
 void features_explain(struct mail *mail, const uint8_t salt[16], const uint64_t *tokens, size_t n,

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bayes/features.h"
+#include "bayes/fold.h"
+#include "tests/unit/bayes/reference.h"
 
 static const uint8_t salt[16] = "a salt of sixtee", other_salt[16] = "another of these";
 
@@ -119,9 +120,114 @@ static void takes_any_octets(void **state)
 	}
 }
 
+/* The fast paths against the plain ones of reference.h */
+
+static uint64_t random_of(uint64_t *seed, uint64_t n)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (*seed >> 8) % n;
+}
+
+/* Words, blanks and all that is hostile, one after the other. */
+static void add_text(struct buf *out, size_t n, bool lines, uint64_t *seed)
+{
+	static const struct str odd[] = {STR("."), STR("--"), STR("..."), STR("!"), STR("$1,000"),
+		STR("\0"), STR("\xed\xa0\x80"), STR("\xed\xbf\xbf"), STR("\xff"), STR("\xc3"),
+		STR("\xf0\x9f\x92"), STR("\xc0\x80"), STR("\xe2\x80\x8b"), STR("\xc2\xad"),
+		STR("\xc2\xa0"), STR("\xe3\x80\x80"), STR("\x7f"), STR("\x80"), STR("@"),
+		STR("\xd0\xa0\xd0\xb0"), STR("\xce\x91"), STR("\xef\xbc\xb6"),
+		STR("\xf0\x9d\x90\x80"), STR("\xc3\x84"), STR("<"), STR("<b "), STR("<a href=\"x"),
+		STR(">"), STR("</p>"), STR("\t"), STR("   "), STR("http://www.example.com/"),
+		STR("\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97\xe7\xac\xa6"), STR("[tag] "),
+		STR("=?utf-8?q?=C3=A4?="), STR("Re: "), STR("'"), STR("_"), STR("\x01"), STR("Z[`{@/:")};
+	size_t start = out->n, line = 0;
+	while (out->n - start < n) {
+		uint64_t kind = random_of(seed, 8);
+		size_t length = random_of(seed, kind == 0 ? 130 : 11);
+		bool loud = random_of(seed, 6) == 0;
+		if (kind == 1) {
+			buf_str_add(out, odd[random_of(seed, sizeof(odd) / sizeof(odd[0]))]);
+		} else if (kind == 2) {
+			for (size_t i = 0; i < length; i++)
+				buf_char(out, (char)random_of(seed, lines ? 256 : 10));
+		} else {
+			for (size_t i = 0; i < length; i++)
+				buf_char(out, (char)((loud ? 'A' : 'a') + random_of(seed, 26)));
+			buf_char(out, ' ');
+		}
+		if (lines && ++line % 12 == 0)
+			buf_c(out, "\r\n");
+	}
+}
+
+static void add_message(struct buf *out, size_t body, uint64_t *seed)
+{
+	static const char *const names[] = {"From", "Received", "Received", "SUBJECT", "X-Spam-Flag",
+		"List-Id", "Date", "x-mailer-with-a-name-that-is-longer-than-all-that-is-looked-at-x",
+		"Path", "arc", "Message-ID", "Content-Disposition"};
+	for (uint64_t i = random_of(seed, 14); i > 0; i--) {
+		buf_c(out, names[random_of(seed, sizeof(names) / sizeof(names[0]))]);
+		buf_c(out, ": ");
+		add_text(out, random_of(seed, 9) ? random_of(seed, 90) : 600, false, seed);
+		buf_c(out, "\r\n");
+	}
+	buf_c(out, random_of(seed, 2) ? "Content-Type: text/html\r\n\r\n" : "\r\n");
+	add_text(out, body, true, seed);
+}
+
+static void must_be_those_of_reference(struct str message)
+{
+	static struct extractor reference;
+	struct arena *arena = arena_new(64 << 20);
+	struct features f;
+	features_of(mail_parse(arena, message), salt, &f);
+	ref_extract(&reference, mail_parse(arena, message), salt);
+	assert_int_equal(f.gram_count, reference.gram_count);
+	assert_int_equal(f.token_count, reference.token_count);
+	assert_memory_equal(f.grams, reference.grams, f.gram_count * sizeof(f.grams[0]));
+	assert_memory_equal(f.tokens, reference.tokens, f.token_count * sizeof(f.tokens[0]));
+	arena_free(&arena);
+}
+
+static void are_those_of_the_reference(void **state)
+{
+	uint64_t seed = 2026;
+	struct buf message = BUF_INIT;
+	must_be_those_of_reference(STR(""));
+	for (size_t i = 0; i < 600; i++) {
+		buf_clear(&message);
+		/* Up to each length at which a path or a text could end; and beyond all caps. */
+		add_message(&message, i % 40 ? i % 300 : 5000 + i * 20, &seed);
+		must_be_those_of_reference(buf_str(&message));
+		must_be_those_of_reference(str_sub(buf_str(&message), 0, message.n / 2));
+	}
+	buf_free(&message);
+}
+
+static void folds_as_the_reference(void **state)
+{
+	uint64_t seed = 7;
+	struct buf text = BUF_INIT, fast = BUF_INIT, plain = BUF_INIT;
+	for (size_t i = 0; i < 4000; i++) {
+		buf_clear(&text);
+		add_text(&text, i % 80, i % 2, &seed);
+		size_t cap = i % 3 ? i % 50 : 1000;
+		fold_text(buf_str(&text), cap, &fast);
+		ref_fold(buf_str(&text), cap, &plain);
+		assert_true(str_eq(buf_str(&fast), buf_str(&plain)));
+	}
+	buf_free(&text);
+	buf_free(&fast);
+	buf_free(&plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(are_those_of_the_reference),
+		cmocka_unit_test(folds_as_the_reference),
 		cmocka_unit_test(leaves_traces_out),
 		cmocka_unit_test(depends_on_message_and_salt_alone),
 		cmocka_unit_test(are_single_and_capped),
