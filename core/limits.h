@@ -42,7 +42,9 @@
 #define LIMIT_URLS                500
 #define LIMIT_URL_BYTES           2048
 #define LIMIT_ADDRESSES           200 /* in one header */
-#define LIMIT_ADDED_HEADER_BYTES  8192
+#define LIMIT_ADDED_HEADER_BYTES  24576 /* our lines on top of a message */
+#define LIMIT_FILTER_HEADER_BYTES 4096 /* of them, what filters propose */
+#define LIMIT_SIGNATURE_BYTES     10240 /* and its signatures, or its ARC set */
 
 /* Evaluation */
 #define LIMIT_TRANSACTION_MEMORY  (64u << 20)

@@ -299,7 +299,7 @@ static void collect(struct evaluation *ev, struct filter_failure *failures, size
 		struct slot *slot = &ev->slots[i];
 
 		append_findings(ev->arena, &v->findings, &slot->findings);
-		if (headers.n + slot->headers.n <= LIMIT_ADDED_HEADER_BYTES / 2)
+		if (headers.n + slot->headers.n <= LIMIT_FILTER_HEADER_BYTES)
 			buf_str_add(&headers, buf_str(&slot->headers));
 		if (slot->failure.filter.n && slot->failure.action != ACTION_FORWARD)
 			failures[(*failure_count_r)++] = slot->failure;

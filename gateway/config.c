@@ -81,6 +81,8 @@ static const struct option domain_rows[] = {
 		.help = "STARTTLS towards the backend: when it is offered, always, or never." },
 	{ "verify_recipients", OPTION_BOOL, AT(config_domain, verify_recipients), "true",
 		.help = "Ask the backend about each recipient before the message is taken." },
+	{ "arc_seal", OPTION_BOOL, AT(config_domain, arc_seal), "true",
+		.help = "Seal what goes to the backend, if the arc section names a sealer." },
 	OPTION_ROWS_END,
 };
 
@@ -171,9 +173,18 @@ static const struct option learn_rows[] = {
 	OPTION_ROWS_END,
 };
 
+static const struct option arc_rows[] = {
+	{ "seal_as", OPTION_STRING, AT(config_arc, seal_as),
+		.help = "A domain of yours whose newest RSA key (gatepost dkim keygen) seals what is forwarded "
+			"or tagged (ARC, RFC 8617), so that whoever trusts it can see behind the mailbox server "
+			"what was found here; without one nothing is sealed. Best one that signs nothing else, "
+			"as arc.example.net. What cannot be sealed is delivered without." },
+	OPTION_ROWS_END,
+};
+
 /* The last three are read by what judges mail. */
 static const char *const section_names[] = { "listen", "domain", "dns", "limits", "admin", "learn",
-	"outbound", "filter", "scores", "policy", NULL };
+	"outbound", "arc", "filter", "scores", "policy", NULL };
 static const char *const no_sections[] = { NULL };
 
 /* ---- names ---- */
@@ -630,6 +641,33 @@ static void read_learn(struct conf *conf, struct config *config)
 	learn->net_count = learn->from.n;
 }
 
+/* The seal says what that filter found. */
+static bool is_filter_enabled(struct conf *conf, const char *name)
+{
+	static const struct option rows[] = { { "enabled", OPTION_BOOL, 0, "true" }, OPTION_ROWS_END };
+	bool enabled = true;
+	for (const struct conf_section *s = NULL; (s = conf_next(conf_root(conf), "filter", s));)
+		if (strcmp(conf_title(s), name) == 0)
+			conf_read_some(conf, s, rows, &enabled);
+	return enabled;
+}
+
+static void read_arc(struct conf *conf, struct config_arc *arc)
+{
+	const struct conf_section *s = only(conf, "arc");
+	struct str domain;
+	conf_read(conf, s, arc_rows, arc);
+	if (!*arc->seal_as)
+		return;
+	if (mail_domain_canonical(conf_arena(conf), str_c(arc->seal_as), &domain) != 0 ||
+		!is_domain(arena_cstr(conf_arena(conf), domain)))
+		conf_error(conf, s, "seal_as", "seal_as \"%s\" is no domain", arc->seal_as);
+	else
+		arc->seal_as = arena_cstr(conf_arena(conf), domain);
+	if (!is_filter_enabled(conf, "arc"))
+		conf_error(conf, s, "seal_as", "seal_as needs filter \"arc\", which is not enabled");
+}
+
 static void read_global(struct conf *conf, struct config *config)
 {
 	const struct conf_section *root = conf_root(conf);
@@ -668,6 +706,7 @@ struct config *config_read(struct str text, const char *file, struct arena *aren
 	conf_read(conf, limits, limits_rows, &config->limits);
 	read_admin(conf, &config->admin);
 	read_learn(conf, config);
+	read_arc(conf, &config->arc);
 	return config;
 }
 
@@ -824,6 +863,7 @@ void config_dump(struct conf *conf, const struct config *config, struct buf *out
 	if (config->admin.enabled)
 		dump_one(conf, "admin", admin_rows, &config->admin, out);
 	dump_one(conf, "learn", learn_rows, &config->learn, out);
+	dump_one(conf, "arc", arc_rows, &config->arc, out);
 }
 
 static const struct {
@@ -842,6 +882,8 @@ static const struct {
 	{ "admin", "admin", "Without this section there is no HTTP server.", admin_rows },
 	{ "learn", "learn", "Addresses that teach the classifier. Mail to them is not forwarded.",
 		learn_rows },
+	{ "arc", "arc", "Sealing of what is forwarded. The filter of that name looks at seals of others.",
+		arc_rows },
 };
 
 void config_sample(struct buf *out)

@@ -67,6 +67,7 @@ struct config_domain {
 	size_t backend_count;
 	int backend_tls;    /* enum config_backend_tls */
 	bool verify_recipients; /* ask the backend at RCPT */
+	bool arc_seal;	    /* what goes there is sealed, if config_arc names a sealer */
 	size_t policy_class; /* equal for domains whose policy keys say the same: one message,
 				judged once, can serve recipients in both */
 };
@@ -131,6 +132,10 @@ struct config_learn {
 	size_t net_count;
 };
 
+struct config_arc {
+	const char *seal_as; /* the domain whose key seals; "": nothing is sealed */
+};
+
 /* Index by name, so that 20,000 domains cost no more than two. */
 struct config_name {
 	const char *name;
@@ -159,6 +164,7 @@ struct config {
 	struct config_limits limits;
 	struct config_admin admin;
 	struct config_learn learn;
+	struct config_arc arc;
 };
 
 /* Never NULL; if conf_errors(*conf_r)->n is not 0 the result must not be used. */

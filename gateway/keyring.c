@@ -132,6 +132,15 @@ const struct keyring_key *keyring_find(const struct keyring *ring, struct str do
 	return NULL;
 }
 
+void keyring_check(const struct keyring *ring, const struct config *config, struct conf *conf)
+{
+	const char *sealer = config->arc.seal_as;
+
+	if (*sealer && !keyring_find(ring, str_c(sealer), "rsa-sha256"))
+		conf_error(conf, conf_next(conf_root(conf), "arc", NULL), "seal_as",
+			"there is no RSA key of %s: `gatepost dkim keygen %s` makes one", sealer, sealer);
+}
+
 /* ------------------------------------------------------------------ writing */
 
 static int write_all(int fd, struct str text)

@@ -18,6 +18,7 @@
 
 #include "core/mail/signkey.h"
 #include "core/record.h"
+#include "gateway/config.h"
 
 #define KEYRING_KEYS_MAX 4096 /* files that are read */
 
@@ -36,6 +37,8 @@ void keyring_free(struct keyring *ring);
 /* The newest key of exactly this domain (without case), or NULL. */
 const struct keyring_key *keyring_find(const struct keyring *ring, struct str domain,
 	const char *algorithm);
+/* For each domain that `config` wants to sign with, and that has no key, an error of `conf`. */
+void keyring_check(const struct keyring *ring, const struct config *config, struct conf *conf);
 /* Writes it, durably; a key that is there already is an error. domain and selector are host names.
  * *path_r is the file, in the arena. */
 int keyring_store(const char *state_dir, struct str domain, struct str selector,

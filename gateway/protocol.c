@@ -71,11 +71,16 @@ static const struct field tokens_reply_fields[] = {
 const struct record tokens_reply_record =
 	RECORD("tokens_reply", struct tokens_reply, tokens_reply_fields);
 
+static const char *const draft_kind_names[] = { "dkim", "arc-message", "arc-seal", NULL };
 static const struct field draft_request_fields[] = {
+	FIELD_ENUM(struct draft_request, kind, draft_kind_names),
 	FIELD_STR(struct draft_request, domain),
 	FIELD_STR(struct draft_request, selector),
 	FIELD_STR(struct draft_request, algorithm),
 	FIELD_INT(struct draft_request, now),
+	FIELD_ENUM(struct draft_request, chain, auth_result_names),
+	FIELD_OCTETS(struct draft_request, results),
+	FIELD_OCTETS(struct draft_request, set),
 	FIELD_END,
 };
 const struct record draft_request_record =
@@ -85,6 +90,7 @@ static const struct field draft_reply_fields[] = {
 	FIELD_OCTETS(struct draft_reply, head),
 	FIELD_OCTETS(struct draft_reply, tail),
 	FIELD_OCTETS(struct draft_reply, digest),
+	FIELD_OCTETS(struct draft_reply, below),
 	FIELD_END,
 };
 const struct record draft_reply_record =

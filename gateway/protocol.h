@@ -52,7 +52,7 @@ enum packet {
 	EVALUATE_NEEDS,	 /* struct needs */
 	EVALUATE_VERDICT, /* struct verdict */
 	EVALUATE_TOKENS, /* bench: struct tokens_request, [message] → struct tokens_reply */
-	EVALUATE_DRAFT,	 /* struct draft_request, [message] → struct draft_reply (gateway/draft.h) */
+	EVALUATE_DRAFT,	 /* struct draft_request, [message] → struct draft_reply (gateway/inspector/draft.h) */
 
 	/* to the resolver */
 	RESOLVE = 30, /* struct resolve_request → struct resolve_reply, when all are answered */
@@ -112,12 +112,19 @@ struct tokens_reply {
 	struct str feedback; /* the same: the type of a feedback report (core/mail/attached.h) */
 };
 
-struct draft_request { /* as struct sign_how; both forms relaxed */
+/* A signature of DKIM, or one of the two of an ARC set: the seal is asked for when the other is finished. */
+enum draft_kind { DRAFT_DKIM, DRAFT_ARC_MESSAGE, DRAFT_ARC_SEAL };
+struct draft_request {
+	int kind; /* enum draft_kind */
 	struct str domain, selector, algorithm;
 	int64_t now;
+	int chain;	    /* ARC: enum auth_result, what was found of the chain so far */
+	struct str results; /* ARC_MESSAGE: the value of our Authentication-Results */
+	struct str set;	    /* ARC_SEAL: the lines of the set that are finished */
 };
-struct draft_reply { /* as struct sign_draft */
+struct draft_reply { /* as struct sign_draft; head empty: the message must get none */
 	struct str head, tail, digest;
+	struct str below; /* ARC_MESSAGE: the line that stands below */
 };
 
 struct resolve_request {

@@ -36,7 +36,8 @@ struct str sign_names(const struct mail *m)
 	struct buf out = BUF_INIT;
 
 	for (size_t i = 0; i < sizeof(signed_headers) / sizeof(signed_headers[0]); i++) {
-		size_t count = mail_header_count(m, signed_headers[i].name) +
+		size_t count = mail_header_count(m, signed_headers[i].name);
+		count = (count < SIGN_INSTANCES_MAX ? count : SIGN_INSTANCES_MAX) +
 			signed_headers[i].is_unique;
 		while (count-- > 0)
 			buf_printf(&out, "%s%s", out.n ? ":" : "", signed_headers[i].name);
@@ -110,10 +111,12 @@ void sign_draft(const struct mail *m, const struct sign_how *how, struct sign_dr
 	sign_hash(m, names, how->relaxed_header, draft_r);
 }
 
-void sign_finish(const struct sign_draft *draft, struct str signature, struct buf *out)
+void sign_finish(const struct sign_draft *draft, struct str signature, bool is_folded, struct buf *out)
 {
+	size_t first = is_folded ? FOLD_AT - 10 : signature.n;
+
 	buf_str_add(out, draft->head);
-	for (size_t at = 0, n = FOLD_AT - 10; at < signature.n; at += n, n = FOLD_AT - 8) {
+	for (size_t at = 0, n = first; at < signature.n; at += n, n = FOLD_AT - 8) {
 		if (at)
 			buf_c(out, "\r\n\t");
 		buf_str_add(out, str_sub(signature, at, n));

@@ -8,12 +8,14 @@
  *		.algorithm = "rsa-sha256", .relaxed_header = true, .relaxed_body = true, .now = now };
  *	sign_draft(mail, &how, &draft);
  *	signkey_sign(key, draft.digest, &signature);
- *	sign_finish(&draft, buf_str(&signature), &headers);
+ *	sign_finish(&draft, buf_str(&signature), true, &headers);
  */
 #ifndef CORE_MAIL_SIGN_H
 #define CORE_MAIL_SIGN_H
 
 #include "core/mail/mail.h"
+
+#define SIGN_DIGEST 32 /* octets: SHA-256 */
 
 struct sign_how {
 	struct str domain, selector; /* d=, s= */
@@ -21,24 +23,26 @@ struct sign_how {
 	bool relaxed_header, relaxed_body;
 	int64_t now;		     /* t= */
 	int64_t lifetime_s;	     /* x= is that much behind it; 0: none */
-	struct str names;	     /* h=; empty: those of the message that matter, see sign_names() */
+	struct str names;	     /* h=; empty: sign_names() */
 };
 
 /* A signature's line as it will be, but for what belongs between head and tail. */
 struct sign_draft {
 	struct str head, tail; /* "DKIM-Signature: ... b=", and what follows: neither with the CRLF */
-	uint8_t digest[32];
+	uint8_t digest[SIGN_DIGEST];
 };
 
 /*
  * The names for h= that a message deserves: each header that its reader is shown or acts on, as often
- * as it stands there; and once more where a second one would deceive (5.4.2, "oversigning").
+ * as it stands there (SIGN_INSTANCES_MAX times at most, from below); and once more where a second one
+ * would deceive (5.4.2, "oversigning").
  */
+#define SIGN_INSTANCES_MAX 8
 struct str sign_names(const struct mail *m);
 /* All in the arena of the mail, whose line ends are CRLF. */
 void sign_draft(const struct mail *m, const struct sign_how *how, struct sign_draft *draft_r);
-/* Appends the line, the signature (base64) folded into it, CRLF at its end. */
-void sign_finish(const struct sign_draft *draft, struct str signature, struct buf *out);
+/* Appends the line with the signature (base64, folded if that is wanted), CRLF at its end. */
+void sign_finish(const struct sign_draft *draft, struct str signature, bool is_folded, struct buf *out);
 
 /* For other headers of the kind (ARC): hashes "names" of the message and the line "head tail". */
 void sign_hash(const struct mail *m, struct str names, bool relaxed, struct sign_draft *draft);

@@ -45,27 +45,23 @@ static size_t tagged_instance(struct str value, struct arena *arena)
 	return read_instance(tags_get(&tags, "i"));
 }
 
-/* False, and the chain fails: the header cannot be part of it. */
-static bool collect(struct arc_chain *chain, const struct mail_header *h, struct arena *arena)
+/* NULL, or why the header cannot be part of it. */
+static const char *collect(struct arc_chain *chain, const struct mail_header *h, struct arena *arena)
 {
 	bool is_results = str_ieq_c(h->name, "ARC-Authentication-Results");
 	size_t i = is_results ? results_instance(h->value) : tagged_instance(h->value, arena);
 
-	if (i == 0) {
-		arc_chain_fail(chain, "an ARC header has no valid instance");
-		return false;
-	}
+	if (i == 0)
+		return "an ARC header has no valid instance";
 	struct arc_set *set = &chain->sets[i - 1];
 	const struct mail_header **place = is_results ? &set->results :
 		str_ieq_c(h->name, "ARC-Seal") ? &set->seal : &set->message;
-	if (*place) {
-		arc_chain_fail(chain, "an ARC header stands twice in a set");
-		return false;
-	}
-	*place = h;
 	if (i > chain->n)
 		chain->n = i;
-	return true;
+	if (*place)
+		return "an ARC header stands twice in a set";
+	*place = h;
+	return NULL;
 }
 
 static bool is_arc(struct str name)
@@ -74,19 +70,23 @@ static bool is_arc(struct str name)
 		str_ieq_c(name, "ARC-Authentication-Results");
 }
 
-static bool collect_all(struct arc_chain *chain, const struct mail *m, struct arena *arena)
+/* All of them, also once it is clear that it fails: the next set's number is above theirs. */
+static const char *collect_all(struct arc_chain *chain, const struct mail *m, struct arena *arena)
 {
-	for (size_t i = 0; i < m->headers.n; i++)
-		if (is_arc(m->headers.v[i].name) && !collect(chain, &m->headers.v[i], arena))
-			return false;
-	for (size_t i = 0; i < chain->n; i++) {
-		const struct arc_set *set = &chain->sets[i];
-		if (!set->results || !set->message || !set->seal) {
-			arc_chain_fail(chain, "the ARC sets are not complete");
-			return false;
-		}
+	const char *reason = NULL;
+
+	for (size_t i = 0; i < m->headers.n; i++) {
+		const struct mail_header *h = &m->headers.v[i];
+		const char *why = is_arc(h->name) ? collect(chain, h, arena) : NULL;
+		if (!reason)
+			reason = why;
 	}
-	return true;
+	for (size_t i = 0; i < chain->n && !reason; i++) {
+		const struct arc_set *set = &chain->sets[i];
+		if (!set->results || !set->message || !set->seal)
+			reason = "the ARC sets are not complete";
+	}
+	return reason;
 }
 
 /* Absent, or digits; an empty value is neither. */
@@ -148,16 +148,22 @@ static bool says_failed(const struct arc_set *newest, struct arena *arena)
 void arc_chain_read(const struct mail *m, struct arena *arena, struct arc_chain *chain)
 {
 	*chain = (struct arc_chain){ .result = AUTH_NONE, .reason = "" };
-	if (!collect_all(chain, m, arena) || chain->n == 0)
+	const char *reason = collect_all(chain, m, arena);
+	if (chain->n)
+		chain->has_failed_before = says_failed(&chain->sets[chain->n - 1], arena);
+	if (reason) {
+		arc_chain_fail(chain, reason);
 		return;
-	chain->has_failed_before = says_failed(&chain->sets[chain->n - 1], arena);
+	}
+	if (chain->n == 0)
+		return;
 	if (chain->n + 1 > LIMIT_ARC_SIGNATURES) {
 		arc_chain_fail(chain, "the ARC chain is longer than is verified");
 		return;
 	}
 	struct arc_signature *message = &chain->signatures[0];
 	message->header = chain->sets[chain->n - 1].message;
-	const char *reason = read_signature(message, arena);
+	reason = read_signature(message, arena);
 	for (size_t k = 1; k <= chain->n && !reason; k++)
 		reason = read_seal(chain, chain->n - k, &chain->signatures[k], arena);
 	if (reason) {

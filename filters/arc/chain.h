@@ -38,7 +38,7 @@ struct arc_set {
 
 struct arc_chain {
 	struct arc_set sets[LIMIT_ARC_SETS]; /* [0] is i=1 */
-	size_t n;
+	size_t n; /* the highest instance; what fails may lack headers */
 	/* Those that must hold: the newest AMS, then the seals from the newest to i=1. */
 	struct arc_signature signatures[LIMIT_ARC_SIGNATURES];
 	size_t signature_count;

@@ -24,7 +24,7 @@ static bool same_route(const struct config_domain *a, const struct config_domain
 	if (a == b)
 		return true;
 	if (a->backend_count != b->backend_count || a->backend_tls != b->backend_tls ||
-		a->policy_class != b->policy_class)
+		a->policy_class != b->policy_class || a->arc_seal != b->arc_seal)
 		return false;
 	for (size_t i = 0; i < a->backend_count; i++)
 		if (a->backends[i].index != b->backends[i].index)

@@ -12,7 +12,7 @@
  *	sending.c	one transaction with a mailbox server (upstream.c: the pool of sessions)
  *	summary.c	the log line, and the record for the keeper
  *	release.c	jobs of the keeper: released mail, through the same pool
- *	signing.c	has an inspector hash our own mail, and signs that
+ *	signing.c	has an inspector hash a message, and signs that: DKIM, ARC
  *
  * All of it is one event loop; nothing blocks. Whoever is asked can be gone: each
  * request ends by itself, as "unavailable" at worst.

@@ -156,6 +156,16 @@ static void drain(struct role_self *self)
 	front_check_drained(front);
 }
 
+static int load_keys(struct front *front, struct err *err)
+{
+	const struct option_strings *errors = conf_errors(front->self->conf);
+
+	if (keyring_load(front->config->state_dir, front->self->arena, &front->keyring, err) != 0)
+		return -1;
+	keyring_check(&front->keyring, front->config, front->self->conf);
+	return errors->n ? err_set(err, "%s", errors->v[0]) : 0;
+}
+
 static int load(struct role_self *self, struct err *err)
 {
 	struct front *front = ARENA_NEW(self->arena, struct front);
@@ -169,8 +179,7 @@ static int load(struct role_self *self, struct err *err)
 	front->shared = self->shared;
 	hash_random(&front->session_number, sizeof(front->session_number));
 	ledger_init(&front->ledger, (uint64_t)self->config->limits.front_memory);
-	if (listen_load(front, err) != 0 ||
-		keyring_load(self->config->state_dir, self->arena, &front->keyring, err) != 0)
+	if (listen_load(front, err) != 0 || load_keys(front, err) != 0)
 		return -1;
 	front->inspectors = workers_new(&workers);
 	workers.role = ROLE_SCANNER;

@@ -65,7 +65,8 @@ static void not_signed(struct session *s)
 	end_with(s, "451 4.3.0 The message cannot be signed now, try again later");
 }
 
-/* Without its signatures others may refuse it: so far nothing has happened, and there is another try. */
+/* Without its DKIM signatures others may refuse it: so far nothing has happened, and there is another
+ * try. A seal is a courtesy: it goes without. */
 static void on_signed(void *context, bool is_complete, struct str lines)
 {
 	struct session *s = context;
@@ -73,7 +74,7 @@ static void on_signed(void *context, bool is_complete, struct str lines)
 
 	t->signing = NULL;
 	t->signatures = lines;
-	if (is_complete)
+	if (is_complete || !t->sign_for.n)
 		deliver_start(t, on_delivered, s);
 	else
 		not_signed(s);
@@ -87,6 +88,19 @@ static bool is_forwarded(const struct transaction *t)
 	return false;
 }
 
+/* What others sent is sealed with what we found (RFC 8617 5.1), if the administrator wants that. */
+static void order_seal(const struct transaction *t, struct signing_order *order)
+{
+	const char *sealer = t->front->config->arc.seal_as;
+
+	if (!*sealer || !t->route->arc_seal || !t->verdict->auth.arc)
+		return;
+	order->seal = true;
+	order->domain = str_c(sealer);
+	order->chain = t->verdict->auth.arc->result;
+	order->results = t->verdict->authentication_results;
+}
+
 /* Before any mailbox server is asked: none waits while we sign. */
 static void carry_out(struct session *s, struct verdict *verdict)
 {
@@ -96,15 +110,16 @@ static void carry_out(struct session *s, struct verdict *verdict)
 
 	t->verdict = verdict;
 	t->judged_ms = loop_now_ms(s->front->loop);
-	if (!t->sign_for.n || !is_forwarded(t)) {
-		deliver_start(t, on_delivered, s);
+	if (!t->sign_for.n)
+		order_seal(t, &order);
+	if (order.domain.n && is_forwarded(t)) {
+		t->signing = signing_start(s->front, &order);
+		if (!t->signing)
+			log_event(LOG_LEVEL_ERROR, "not-signed", "%.*s has no key", STR_ARG(order.domain));
+	}
+	if (t->signing)
 		return;
-	}
-	t->signing = signing_start(s->front, &order);
-	if (!t->signing) {
-		log_event(LOG_LEVEL_ERROR, "not-signed", "%.*s has no key", STR_ARG(t->sign_for));
-		not_signed(s);
-	}
+	on_signed(s, !is_forwarded(t), STR(""));
 }
 
 static void carry_out_poison(struct session *s)

@@ -18,7 +18,8 @@
 #include "bayes/model.h"
 #include "filters/bayes.h"
 #include "filters/evaluate.h"
-#include "gateway/draft.h"
+#include "gateway/fault.h"
+#include "gateway/inspector/draft.h"
 #include "gateway/loader.h"
 #include "gateway/log.h"
 
@@ -190,12 +191,15 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 static int answer_draft(struct loader_child *child, const struct ipc_packet *request,
 	struct err *err)
 {
-	struct inspector *inspector = child->self->context;
+	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	struct draft_reply r;
 
-	if (draft_answer(request, inspector->arena, &r, err) != 0)
-		return -1;
-	return reply(child, request, EVALUATE_DRAFT, &draft_reply_record, &r, err);
+	(void)fault_point("inspector.before-draft");
+	int result = draft_answer(request, arena, &r, err);
+	if (result == 0)
+		result = reply(child, request, EVALUATE_DRAFT, &draft_reply_record, &r, err);
+	arena_free(&arena);
+	return result;
 }
 
 /* Requests: a row each. */

@@ -3,6 +3,7 @@
 
 #include "core/tls.h"
 #include "gateway/judge/judge.h"
+#include "gateway/keyring.h"
 #include "rules/policy.h"
 
 struct config_values {
@@ -28,12 +29,13 @@ static int print(struct buf *out)
 	return is_written ? COMMAND_OK : COMMAND_FAILED;
 }
 
-/* What the roles will read: certificates and keys that belong together, and the token. */
+/* What the roles will read: certificates and keys that belong together, the token, keys to sign with. */
 static int check_files(struct judge_setup *setup)
 {
 	struct conf *conf = setup->conf;
 	const struct option_strings *errors = conf_errors(conf);
 	const struct conf_section *s = NULL;
+	struct keyring keys = { .keys = { NULL, 0 } };
 	const char *token;
 	struct err err;
 
@@ -51,6 +53,13 @@ static int check_files(struct judge_setup *setup)
 	if (config_token(setup->config, setup->arena, &token, &err) != 0)
 		conf_error(conf, conf_next(conf_root(conf), "admin", NULL), "token_file", "%s",
 			err.text);
+	if (*setup->config->arc.seal_as) {
+		if (keyring_load(setup->config->state_dir, setup->arena, &keys, &err) != 0)
+			conf_error(conf, conf_next(conf_root(conf), "arc", NULL), "seal_as", "%s", err.text);
+		else
+			keyring_check(&keys, setup->config, conf);
+	}
+	keyring_free(&keys);
 	for (size_t i = 0; i < errors->n; i++)
 		fprintf(stderr, "%s\n", errors->v[i]);
 	return errors->n ? COMMAND_FAILED : COMMAND_OK;

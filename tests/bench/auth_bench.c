@@ -54,7 +54,7 @@ static struct str make_message(struct arena *arena, struct buf *record)
 	how.algorithm = signkey_algorithm(key);
 	sign_draft(mail_parse(arena, buf_str(&text)), &how, &draft);
 	signkey_sign(key, draft.digest, &signature);
-	sign_finish(&draft, buf_str(&signature), &whole);
+	sign_finish(&draft, buf_str(&signature), true, &whole);
 	buf_str_add(&whole, buf_str(&text));
 	signkey_record(key, record);
 	signkey_free(&key);

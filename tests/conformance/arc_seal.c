@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/mail/signkey.h"
-#include "filters/arc/seal.h"
+#include "tests/arc_set.h"
 
 static struct str read_file(struct arena *arena, const char *path)
 {
@@ -58,9 +57,24 @@ static void give_keys(struct arc_chain *chain, struct arena *arena, struct str r
 	}
 }
 
-static void sign(void *context, const uint8_t digest[32], struct buf *out)
+/* All Authentication-Results of this authserv-id, as one value (4.1.1). */
+static struct str join_results(const struct mail *m, const char *authserv_id)
 {
-	signkey_sign(context, digest, out);
+	const struct mail_header *h = NULL;
+	struct buf out = BUF_INIT;
+
+	while ((h = mail_header(m, "Authentication-Results", h))) {
+		struct str rest = mail_unfold(m->arena, h->value), id;
+		str_cut(&rest, ';', &id);
+		rest = str_trim(rest);
+		if (!str_ieq_c(str_trim(id), authserv_id) || rest.n == 0)
+			continue;
+		buf_printf(&out, "%s; ", out.n ? "" : authserv_id);
+		buf_str_add(&out, rest);
+	}
+	struct str results = arena_dup(m->arena, buf_str(&out));
+	buf_free(&out);
+	return results;
 }
 
 int main(int argc, char **argv)
@@ -75,14 +89,14 @@ int main(int argc, char **argv)
 	struct mail *m = mail_parse(arena, read_file(arena, argv[1]));
 	struct arc_chain *chain = ARENA_NEW(arena, struct arc_chain);
 	struct arc_sealer sealer = { .domain = str_c(argv[5]), .selector = str_c(argv[6]),
-		.algorithm = signkey_algorithm(key), .names = str_c(argv[7]), .sign = sign,
-		.context = key };
+		.algorithm = signkey_algorithm(key), .names = str_c(argv[7]) };
 	if (str_to_i64(str_c(argv[8]), 0, INT64_MAX, &sealer.now) < 0)
 		return 2;
 	arc_chain_read(m, arena, chain);
 	give_keys(chain, arena, read_file(arena, argv[3]));
 	arc_chain_verify(chain, m, sealer.now);
-	arc_seal(m, chain, arc_seal_results(m, argv[4]), &sealer, &out);
+	if (arc_set_add(m, chain, join_results(m, argv[4]), &sealer, key, &out) < 0)
+		return 1;
 	if (out.n)
 		fwrite(out.p, 1, out.n, stdout);
 	buf_free(&out);

@@ -54,7 +54,7 @@ static void sign(char **argv, struct buf *out)
 		exit(2);
 	sign_draft(m, &how, &draft);
 	signkey_sign(key, draft.digest, &signature);
-	sign_finish(&draft, buf_str(&signature), out);
+	sign_finish(&draft, buf_str(&signature), true, out);
 	buf_free(&signature);
 	signkey_free(&key);
 	arena_free(&arena);

@@ -174,7 +174,7 @@ static void test_line(void **state)
 		how.relaxed_header = relaxed;
 		sign_draft(m, &how, &draft);
 		signkey_sign(keys[0], draft.digest, &signature);
-		sign_finish(&draft, buf_str(&signature), &out);
+		sign_finish(&draft, buf_str(&signature), true, &out);
 		canonical_headers(&text, m, STR("from:subject"), NULL, relaxed);
 		canonical_signature(&text, buf_str(&out), relaxed);
 		hash_sha256(buf_str(&text), digest);

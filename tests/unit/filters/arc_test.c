@@ -7,7 +7,7 @@
 
 #include "core/mail/sign.h"
 #include "core/mail/signkey.h"
-#include "filters/arc/seal.h"
+#include "tests/arc_set.h"
 #include "tests/unit/filters/judged.h"
 
 #define NOW     1795176000 /* 2026-11-20T12:00:00Z */
@@ -34,11 +34,6 @@ static int free_key(void **state)
 	return 0;
 }
 
-static void sign(void *context, const uint8_t digest[32], struct buf *out)
-{
-	signkey_sign(context, digest, out);
-}
-
 /* The message with one more set on top, as if the chain so far were as `result` says. */
 static struct str seal(struct arena *arena, struct str message, const char *sealer_domain,
 	const char *results, int result)
@@ -46,13 +41,12 @@ static struct str seal(struct arena *arena, struct str message, const char *seal
 	struct mail *m = mail_parse(arena, message);
 	struct arc_chain *chain = ARENA_NEW(arena, struct arc_chain);
 	struct arc_sealer sealer = { .domain = str_c(sealer_domain), .selector = STR("s"),
-		.algorithm = signkey_algorithm(key), .names = STR("from:to:subject"), .now = NOW,
-		.sign = sign, .context = key };
+		.algorithm = signkey_algorithm(key), .names = STR("from:to:subject"), .now = NOW };
 	struct buf out = BUF_INIT;
 
 	arc_chain_read(m, arena, chain);
 	chain->result = result;
-	arc_seal(m, chain, str_c(results), &sealer, &out);
+	assert_true(arc_set_add(m, chain, str_c(results), &sealer, key, &out) >= 0);
 	buf_str_add(&out, message);
 	struct str sealed = arena_dup(arena, buf_str(&out));
 	buf_free(&out);

@@ -9,7 +9,7 @@
 #include "core/limits.h"
 #include "core/smtp/lines.h"
 #include "core/smtp/stream.h"
-#include "gateway/draft.h"
+#include "gateway/inspector/draft.h"
 #include "gateway/front/callout.h"
 #include "gateway/front/poison.h"
 #include "gateway/front/release.h"

@@ -1,11 +1,12 @@
 /*
- * draft: an inspector's part in signing our own mail (EVALUATE_DRAFT).
+ * draft: an inspector's part in signing mail (EVALUATE_DRAFT).
  *
  * It reads the message of the request, and gives the signature's header and digest
- * (core/mail/sign.h). The front signs that digest, and has no need to read the message.
+ * (core/mail/sign.h, filters/arc/seal.h). The front signs that digest, and has no need to read the
+ * message. Nothing is kept from one request to the next.
  */
-#ifndef GATEWAY_DRAFT_H
-#define GATEWAY_DRAFT_H
+#ifndef GATEWAY_INSPECTOR_DRAFT_H
+#define GATEWAY_INSPECTOR_DRAFT_H
 
 #include "core/ipc.h"
 #include "gateway/protocol.h"
