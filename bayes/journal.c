@@ -99,20 +99,35 @@ int journal_set_salt(struct journal *j, const uint8_t salt[16], struct err *err)
 	return fact_set(j, "salt", salt, 16, err);
 }
 
-int journal_is_stale(struct journal *j, struct err *err)
+enum stale { FRESH, STALE, BEING_MADE };
+
+static int get_stale(struct journal *j, struct err *err)
 {
-	uint8_t stale = 0;
+	uint8_t stale = FRESH;
 	return fact_get(j, "stale", &stale, 1, err) < 0 ? -1 : stale;
 }
 
-static int set_stale(struct journal *j, uint8_t stale, struct err *err)
+static int set_stale(struct journal *j, enum stale stale, struct err *err)
 {
-	return fact_set(j, "stale", &stale, 1, err);
+	uint8_t octet = (uint8_t)stale;
+	return fact_set(j, "stale", &octet, 1, err);
+}
+
+int journal_is_stale(struct journal *j, struct err *err)
+{
+	int stale = get_stale(j, err);
+	return stale < 0 ? -1 : stale != FRESH;
+}
+
+int journal_begin_fresh(struct journal *j, struct err *err)
+{
+	return set_stale(j, BEING_MADE, err);
 }
 
 int journal_set_fresh(struct journal *j, struct err *err)
 {
-	return set_stale(j, 0, err);
+	int stale = get_stale(j, err);
+	return stale < 0 ? -1 : stale == BEING_MADE ? set_stale(j, FRESH, err) : 0;
 }
 
 /* Lessons */
@@ -135,7 +150,7 @@ static int undo_one(struct journal *j, int64_t id, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE id = ?1");
 	db_bind_int(st, 1, id);
-	return db_run(j->db, st, "undo a lesson", err) < 0 ? -1 : set_stale(j, 1, err);
+	return db_run(j->db, st, "undo a lesson", err) < 0 ? -1 : set_stale(j, STALE, err);
 }
 
 static int insert(struct journal *j, const struct journal_entry *e, struct err *err)
@@ -214,7 +229,7 @@ int journal_undo(
 	int rc = db_run(j->db, st, "undo lessons", err);
 	*count_r = rc < 0 ? 0 : db_changes(j->db);
 	if (rc == 0 && *count_r > 0)
-		rc = set_stale(j, 1, err);
+		rc = set_stale(j, STALE, err);
 	if (rc == 0)
 		rc = db_exec(j->db, "COMMIT", "commit", err);
 	if (rc < 0)
@@ -253,14 +268,15 @@ static int give(struct sqlite3_stmt *st, struct arena *arena,
 	return each(context, &e, err);
 }
 
-int journal_replay(struct journal *j, int64_t after,
+int journal_replay(struct journal *j, int64_t after, int64_t limit,
 	int (*each)(void *context, const struct journal_entry *entry, struct err *err),
 	void *context, struct err *err)
 {
 	struct arena *arena = arena_new(LESSON_MEMORY);
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id, time, spam, hash, who, channel, tenant, features"
-				      " FROM lesson WHERE id > ?1 AND NOT undone ORDER BY id");
+				      " FROM lesson WHERE id > ?1 AND NOT undone ORDER BY id LIMIT ?2");
 	db_bind_int(st, 1, after);
+	db_bind_int(st, 2, limit);
 	int rc;
 	while ((rc = db_step(j->db, st, "read lessons", err)) > 0) {
 		arena_reset(arena);

@@ -62,13 +62,16 @@ int journal_count(struct journal *journal, const struct journal_which *which, in
 
 /* Must the model be made again? 1, 0, -1. */
 int journal_is_stale(struct journal *journal, struct err *err);
+/* That is begun (stale all the same, till it is done), and done: what was undone meanwhile may have
+ * been learned already, and leaves the journal stale. */
+int journal_begin_fresh(struct journal *journal, struct err *err);
 int journal_set_fresh(struct journal *journal, struct err *err);
 
 /*
- * Calls for every lesson that holds and has an id above `after`, in order; what is given
- * is valid until each() returns, and -1 from it ends the replay.
+ * Calls for every lesson that holds and has an id above `after`, in order, but for no more than
+ * `limit` (-1: all); what is given is valid until each() returns, and -1 from it ends the replay.
  */
-int journal_replay(struct journal *journal, int64_t after,
+int journal_replay(struct journal *journal, int64_t after, int64_t limit,
 	int (*each)(void *context, const struct journal_entry *entry, struct err *err),
 	void *context, struct err *err);
 

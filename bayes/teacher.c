@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LESSONS_A_STEP = 50 };
+
 struct teacher {
-	struct model *model;
+	struct model *model, *fresh; /* fresh: the one that is being made again, or NULL */
 	struct journal *journal;
 };
 
@@ -18,20 +20,49 @@ static int learn_entry(void *context, const struct journal_entry *e, struct err 
 	return 0;
 }
 
-int teacher_rebuild(struct teacher *t, struct err *err)
+int teacher_begin_rebuild(struct teacher *t, struct err *err)
 {
+	model_close(&t->fresh);
 	/* Aside, so that those who read the model meanwhile find it as it was. */
-	struct model *fresh = model_open(NULL, MODEL_MEMORY, err);
-	if (!fresh)
+	t->fresh = model_open(NULL, MODEL_MEMORY, err);
+	if (!t->fresh)
 		return -1;
-	model_set_salt(fresh, model_salt(t->model));
-	int rc = journal_replay(t->journal, 0, learn_entry, fresh, err);
+	model_set_salt(t->fresh, model_salt(t->model));
+	return journal_begin_fresh(t->journal, err);
+}
+
+bool teacher_is_rebuilding(const struct teacher *t)
+{
+	return t->fresh != NULL;
+}
+
+int teacher_step_rebuild(struct teacher *t, struct err *err)
+{
+	if (!t->fresh)
+		return 0;
+	int64_t before = model_position(t->fresh);
+	int rc = journal_replay(t->journal, before, LESSONS_A_STEP, learn_entry, t->fresh, err);
+	if (rc == 0 && model_position(t->fresh) != before)
+		return 1;
 	if (rc == 0) {
-		model_assign(t->model, fresh);
+		model_assign(t->model, t->fresh);
 		rc = model_sync(t->model, err);
 	}
-	model_close(&fresh);
+	model_close(&t->fresh);
 	return rc < 0 ? -1 : journal_set_fresh(t->journal, err);
+}
+
+static int finish_rebuild(struct teacher *t, struct err *err)
+{
+	int rc;
+	while ((rc = teacher_step_rebuild(t, err)) > 0)
+		continue;
+	return rc;
+}
+
+int teacher_rebuild(struct teacher *t, struct err *err)
+{
+	return teacher_begin_rebuild(t, err) < 0 ? -1 : finish_rebuild(t, err);
 }
 
 /* The log's salt is the older truth: a model that was deleted and made anew takes it over. */
@@ -57,7 +88,7 @@ static int catch_up(struct teacher *t, struct err *err)
 		return -1;
 	if (stale || differed || model_is_unclean(t->model))
 		return teacher_rebuild(t, err);
-	return journal_replay(t->journal, model_position(t->model), learn_entry, t->model, err);
+	return journal_replay(t->journal, model_position(t->model), -1, learn_entry, t->model, err);
 }
 
 struct teacher *teacher_open(const char *folder, struct err *err)
@@ -77,6 +108,7 @@ void teacher_close(struct teacher **teacher)
 {
 	if (!*teacher)
 		return;
+	model_close(&(*teacher)->fresh);
 	model_close(&(*teacher)->model);
 	journal_close(&(*teacher)->journal);
 	free(*teacher);
@@ -131,5 +163,5 @@ int teacher_undo(
 {
 	if (journal_undo(t->journal, which, count_r, err) < 0)
 		return -1;
-	return *count_r > 0 ? teacher_rebuild(t, err) : 0;
+	return *count_r > 0 ? teacher_begin_rebuild(t, err) : 0;
 }

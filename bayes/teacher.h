@@ -35,9 +35,17 @@ int teacher_teach(struct teacher *teacher, const struct journal_entry *entry,
 /* Log and model are on the disk. */
 int teacher_sync(struct teacher *teacher, struct err *err);
 
-/* Makes the model again from the log: to the same bits, wherever it is done. */
+/*
+ * Makes the model again from the log: to the same bits, wherever it is done. In pieces, so that
+ * lessons can be given meanwhile: begin (anew, if it was begun), then step until it returns 0; 1:
+ * there is more; -1: given up. Until it is done the model is what it was, and learns on.
+ */
+int teacher_begin_rebuild(struct teacher *teacher, struct err *err);
+int teacher_step_rebuild(struct teacher *teacher, struct err *err);
+bool teacher_is_rebuilding(const struct teacher *teacher);
+/* All steps at once. */
 int teacher_rebuild(struct teacher *teacher, struct err *err);
-/* Takes lessons back, and makes the model again without them. */
+/* Takes lessons back; if there were any, a rebuild is begun, which the caller steps to its end. */
 int teacher_undo(struct teacher *teacher, const struct journal_which *which, int64_t *count_r,
 	struct err *err);
 

@@ -12,7 +12,7 @@
 #include "bayes/explain.h"
 #include "bayes/lesson.h"
 #include "bayes/math.h"
-#include "bayes/model.h"
+#include "bayes/status.h"
 #include "core/filter.h"
 
 struct bayes_conf {
@@ -27,7 +27,7 @@ struct bayes_conf {
 static const struct option bayes_options[] = {
 	{"model", OPTION_STRING, AT(model_path), "",
 		.help = "The model's file; by default bayes/model in state_dir."},
-	{"min_learned", OPTION_INT, AT(min_learned), "50", 1, 1e9,
+	{"min_learned", OPTION_INT, AT(min_learned), BAYES_MIN_LEARNED, 1, 1e9,
 		.help = "Messages of each kind that must have been learned before the classifier "
 			"counts."},
 	OPTION_ROWS_END,

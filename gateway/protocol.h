@@ -74,6 +74,7 @@ enum packet {
 
 	/* to the trainer */
 	TRAIN = 70, /* struct train_request, [message] → struct keep_reply */
+	TRAIN_ORDER, /* web: struct train_order → struct keep_reply, its text the answer's body */
 };
 
 struct ctl_peer {
@@ -173,12 +174,18 @@ struct train_request {
 	bool attached; /* all that is attached to the message, not the message itself */
 	struct str who, channel, tenant;
 };
+enum train_what { TRAIN_STATUS, TRAIN_METRICS, TRAIN_REBUILD, TRAIN_UNDO };
+struct train_order {
+	int what; /* enum train_what */
+	int64_t since; /* UNDO: lessons from this time on, */
+	struct str who; /* by this giver unless empty */
+};
 
 extern const struct record ctl_peer_record, ctl_listen_record, ctl_ready_record, ctl_text_record,
 	ctl_died_record, evaluate_request_record, tokens_request_record, tokens_reply_record,
 	draft_request_record, draft_reply_record,
 	resolve_request_record, resolve_reply_record, keep_id_record, keep_label_record,
 	keep_reply_record, keep_record_record, quarantine_order_record, delivery_job_record,
-	delivery_done_record, train_request_record;
+	delivery_done_record, train_request_record, train_order_record;
 
 #endif

@@ -88,6 +88,7 @@ static const struct {
 	[SHARED_LESSONS] = { "lessons_total", "messages learned by the classifier" },
 	[SHARED_LESSONS_SPAM] = { "lessons_spam_total",
 		"messages learned by the classifier as spam" },
+	[SHARED_LESSONS_REFUSED] = { "lessons_refused_total", "lessons that were not learned" },
 };
 
 static const struct {

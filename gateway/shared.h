@@ -55,6 +55,7 @@ enum shared_counter {
 	SHARED_RELOADS,
 	SHARED_LESSONS, /* learned by the classifier */
 	SHARED_LESSONS_SPAM, /* those of them that were spam */
+	SHARED_LESSONS_REFUSED, /* by quotas, or since they make no sense */
 	SHARED_COUNTER_COUNT
 };
 void shared_add(struct shared *shared, enum shared_counter counter, int64_t n);

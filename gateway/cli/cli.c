@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "core/json.h"
-#include "gateway/cli/control.h"
+#include "gateway/control.h"
 
 struct config *cli_config(const char *file, struct arena *arena)
 {

@@ -6,7 +6,7 @@
 
 #include "core/json.h"
 #include "core/limits.h"
-#include "gateway/cli/control.h"
+#include "gateway/control.h"
 #include "quarantine/store.h"
 
 struct list_values {

@@ -1,7 +1,7 @@
 #include "gateway/cli/cli.h"
 
 #include "core/limits.h"
-#include "gateway/cli/control.h"
+#include "gateway/control.h"
 
 struct list_values {
 	struct cli_common common;

@@ -5,15 +5,13 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "bayes/teacher.h"
 #include "core/hash.h"
 #include "core/limits.h"
+#include "gateway/control.h"
 #include "gateway/judge/corpus.h"
 #include "gateway/judge/judge.h"
 
@@ -29,61 +27,24 @@ static const struct command_option options[] = {
 struct lesson_run {
 	bool spam;
 	size_t given, learned;
-	const char *control;	 /* socket of a running gateway */
-	struct teacher *teacher; /* or the model itself */
+	const char *state_dir;	 /* of a running gateway, */
+	struct teacher *teacher; /* or the model itself, if none is */
 };
 
 /* A running gateway */
 
-static int connect_control(const char *path)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return -1;
-	memcpy(sun.sun_path, path, strlen(path));
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-static int send_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		s = str_skip(s, (size_t)n);
-	}
-	return 0;
-}
-
+/* 1: learned. 0: no gateway is there. -1. */
 static int post(const struct lesson_run *run, struct str message, struct err *err)
 {
-	char head[256], reply[1024];
-	size_t have = 0;
-	int fd = connect_control(run->control);
-	if (fd < 0)
-		return err_sys(err, "the gateway at %s does not answer", run->control);
-	int n = snprintf(head, sizeof(head),
-		"POST /api/v1/learn?label=%s HTTP/1.1\r\nHost: gatepost\r\n"
-		"Connection: close\r\nContent-Length: %zu\r\n\r\n",
-		run->spam ? "spam" : "ham", message.n);
-	int rc = send_all(fd, str_from(head, (size_t)n)) < 0 || send_all(fd, message) < 0 ? -1 : 0;
-	for (ssize_t got; rc == 0 && have < sizeof(reply) - 1 &&
-			  (got = recv(fd, reply + have, sizeof(reply) - 1 - have, 0)) > 0;)
-		have += (size_t)got;
-	close(fd);
-	reply[have] = '\0';
-	if (rc == 0 && str_starts(str_from(reply, have), "HTTP/1.1 200"))
-		return 0;
-	const char *body = strstr(reply, "\r\n\r\n");
-	return err_set(
-		err, "the gateway did not learn the message: %s", body ? body + 4 : "no answer");
+	struct control_reply reply;
+	const char *path = run->spam ? "/api/v1/learn?label=spam" : "/api/v1/learn?label=ham";
+	int rc = control_request(run->state_dir, "POST", path, message, &reply, err);
+	if (rc == 1 && reply.status != 200) {
+		control_error(&reply, err);
+		rc = err_prefix(err, "the gateway did not learn the message");
+	}
+	control_reply_free(&reply);
+	return rc;
 }
 
 /* None is running */
@@ -115,8 +76,9 @@ static int learn_one(void *context, struct str message, struct err *err)
 	if (run->teacher) {
 		rc = learn_here(run, message, err);
 	} else {
-		rc = post(run, message, err);
-		run->learned += rc == 0;
+		int posted = post(run, message, err);
+		run->learned += posted == 1;
+		rc = posted == 1 ? 0 : -1;
 	}
 	run->given += rc == 0;
 	return rc;
@@ -125,12 +87,9 @@ static int learn_one(void *context, struct str message, struct err *err)
 static int open_target(
 	struct lesson_run *run, const char *state_dir, struct arena *arena, struct err *err)
 {
-	run->control = arena_printf(arena, "%s/control.sock", state_dir).p;
-	int fd = connect_control(run->control);
-	if (fd >= 0) {
-		close(fd);
+	run->state_dir = state_dir;
+	if (control_is_served(state_dir))
 		return 0;
-	}
 	const char *folder = arena_printf(arena, "%s/bayes", state_dir).p;
 	if (mkdir(state_dir, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", state_dir);

@@ -13,7 +13,7 @@
 #include "bayes/teacher.h"
 #include "core/limits.h"
 #include "gateway/log.h"
-#include "gateway/role.h"
+#include "gateway/trainer/orders.h"
 
 /* OPEN_LESSONS: each holds a descriptor. */
 enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20, OPEN_LESSONS = 256 };
@@ -21,6 +21,7 @@ enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20, OPEN_LESSONS = 256 };
 struct trainer {
 	struct role_self *self;
 	struct teacher *teacher;
+	struct orders *orders;
 	struct channel *bench;
 	struct arena *arena;
 	struct loop_timer *sync;
@@ -40,9 +41,9 @@ struct lesson {
 };
 static struct lesson *lessons;
 
-static void answer(struct channel *channel, uint32_t id, enum keep_result result, const char *text)
+static void answer(struct channel *channel, uint32_t id, enum keep_result result, struct str text)
 {
-	struct keep_reply reply = {.result = (int)result, .text = str_c(text)};
+	struct keep_reply reply = {.result = (int)result, .text = text};
 	struct buf payload = BUF_INIT;
 	record_encode(&keep_reply_record, &reply, &payload);
 	struct ipc_packet packet = {.id = id, .payload = buf_str(&payload)};
@@ -57,7 +58,7 @@ static void finish(struct lesson *lesson, enum keep_result result, const char *t
 		at = &(*at)->next;
 	*at = lesson->next;
 	if (lesson->from)
-		answer(lesson->from, lesson->request, result, text);
+		answer(lesson->from, lesson->request, result, str_c(text));
 	lesson->trainer->open_lessons--;
 	if (lesson->trainer->self->is_draining && lesson->trainer->open_lessons == 0)
 		role_exit(lesson->trainer->self);
@@ -140,9 +141,10 @@ static void learn(struct lesson *lesson, const struct tokens_reply *reply)
 	struct err err;
 	const char *refusal = lesson->attached == 1 ? check_attached(lesson, reply) : NULL;
 	int known = refusal ? err_set(&err, "%s", refusal) : teach(lesson, reply, &err);
-	if (known < 0)
+	if (known < 0) {
+		shared_add(lesson->trainer->self->shared, SHARED_LESSONS_REFUSED, 1);
 		finish(lesson, KEEP_REFUSED, err.text);
-	else if (lesson->attached == 0)
+	} else if (lesson->attached == 0)
 		finish(lesson, KEEP_OK, known ? "known already" : "");
 	else if (lesson->attached >= reply->attached || lesson->attached >= LIMIT_ATTACHED_LESSONS)
 		finish_attached(lesson);
@@ -176,13 +178,13 @@ static void on_train(struct trainer *t, struct channel *channel, const struct ip
 	struct err err;
 	arena_reset(t->arena);
 	if (t->open_lessons >= OPEN_LESSONS) {
-		answer(channel, packet->id, KEEP_IO_ERROR, "too many lessons at once: try again");
+		answer(channel, packet->id, KEEP_IO_ERROR, STR("too many lessons at once: try again"));
 		return;
 	}
 	int fd = packet->fd_count == 1 ? fcntl(packet->fds[0], F_DUPFD_CLOEXEC, 0) : -1;
 	if (fd < 0 ||
 		record_decode(&train_request_record, packet->payload, t->arena, &order, &err) < 0) {
-		answer(channel, packet->id, KEEP_REFUSED, "the lesson makes no sense");
+		answer(channel, packet->id, KEEP_REFUSED, STR("the lesson makes no sense"));
 		if (fd >= 0)
 			close(fd);
 		return;
@@ -203,10 +205,21 @@ static void on_train(struct trainer *t, struct channel *channel, const struct ip
 	ask_inspector(lesson);
 }
 
+static void on_order(struct trainer *t, struct channel *channel, const struct ipc_packet *packet)
+{
+	struct buf text = BUF_INIT;
+	enum keep_result result;
+	orders_take(t->orders, packet, &result, &text);
+	answer(channel, packet->id, result, buf_str(&text));
+	buf_free(&text);
+}
+
 static void on_packet(void *context, struct channel *channel, struct ipc_packet *packet)
 {
 	if (packet->type == TRAIN)
 		on_train(context, channel, packet);
+	else if (packet->type == TRAIN_ORDER)
+		on_order(context, channel, packet);
 	for (unsigned i = 0; i < packet->fd_count; i++)
 		close(packet->fds[i]);
 }
@@ -257,7 +270,10 @@ static int load(struct role_self *self, struct err *err)
 	if (role_folder(self, folder, err) < 0)
 		return -1;
 	t->teacher = teacher_open(folder, err);
-	return t->teacher ? give_away(folder, self->arena, err) : -1;
+	if (!t->teacher)
+		return -1;
+	t->orders = orders_new(self, t->teacher);
+	return give_away(folder, self->arena, err);
 }
 
 static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)

@@ -12,15 +12,6 @@ void web_healthz(void *context, struct http_request *r)
 	http_reply(r, well ? 200 : 503, "text/plain", well ? STR("ok\n") : STR("not serving\n"));
 }
 
-void web_metrics(void *context, struct http_request *r)
-{
-	struct web *web = context;
-	struct buf out = BUF_INIT;
-	shared_metrics(web->self->shared, &out);
-	http_reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
-	buf_free(&out);
-}
-
 struct store *web_index(struct web *web, struct http_request *r)
 {
 	struct err err = { "" };

@@ -36,9 +36,14 @@ void web_learnspam(void *context, struct http_request *r);
 void web_learnham(void *context, struct http_request *r);
 void web_stat(void *context, struct http_request *r);
 
+/* gateway/web/bayes.c */
+void web_metrics(void *context, struct http_request *r);
+void web_bayes(void *context, struct http_request *r);
+void web_bayes_rebuild(void *context, struct http_request *r);
+void web_bayes_undo(void *context, struct http_request *r);
+
 /* gateway/web/status.c */
 void web_healthz(void *context, struct http_request *r);
-void web_metrics(void *context, struct http_request *r);
 void web_status(void *context, struct http_request *r);
 void web_reports(void *context, struct http_request *r);
 /* The read-only index, opened when it is first there; NULL: r has been answered. */

@@ -108,6 +108,41 @@ def test_learning_counts_and_is_heard(make_gateway, sink):
     assert gateway.api("/api/v1/learn?label=spam", b"no headers at all") == {"ok": True}
 
 
+def metrics(port):
+    lines = get(port, "/metrics")[2].decode().splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
+
+
+def test_metrics_of_the_classifier(admin):
+    gateway, port = admin()
+    found = metrics(port)
+    assert found["gatepost_bayes_counts"] == 0 and found['gatepost_bayes_learned_total{label="ham"}'] == 0
+    for i in range(50):
+        gateway.api("/api/v1/learn?label=spam", EML % (i, i, b"buy cheap watches now"))
+        gateway.api("/api/v1/learn?label=ham", EML % (i, i, b"the minutes of our meeting"))
+    found = metrics(port)
+    assert found['gatepost_bayes_learned_total{label="spam"}'] == 50
+    assert found["gatepost_bayes_counts"] == 1 and 0 < found["gatepost_bayes_error_ratio"] < .2
+    for name in ("disagreement_ratio", "rebuilding", 'label_noise_ratio{label="spam"}'):
+        assert f"gatepost_bayes_{name}" in found
+    assert found["gatepost_lessons_refused_total"] == 0
+
+
+def test_the_classifier_over_http(admin):
+    _, port = admin()
+    key = f"Authorization: Bearer {TOKEN}"
+    assert get(port, "/api/v1/bayes")[0] == 401
+    assert json.loads(get(port, "/api/v1/bayes", key)[2])["needs"] == "50 more spam and 50 more ham"
+
+    def post(path):
+        return http(port, (f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n"
+                           f"{key}\r\n\r\n").encode())
+    for path in ("/api/v1/bayes/undo", "/api/v1/bayes/undo?since=-1", "/api/v1/bayes/undo?since=x"):
+        status, _, body = post(path)
+        assert status == 400 and b"since" in body
+    assert json.loads(post("/api/v1/bayes/rebuild")[2]) == {"rebuilding": True}
+
+
 def test_command_learn_teaches_the_running_gateway(make_gateway, sink, folder):
     gateway = make_gateway(backend=sink.url)
     mbox = folder / "mbox"

@@ -216,3 +216,40 @@ def test_a_damaged_model_is_made_again(folder, teach):
         file.truncate(5000)
     teach("learn", "spam", index.parent / "1 of them.eml")
     assert json.loads(teach("bayes", "status", "--json")) == before
+
+
+def test_status_says_when_it_will_count(folder, teach):
+    index = corpus(folder, 20)
+    for i in range(5):
+        teach("learn", "ham", index.parent / f"{2 * i} of them.eml")
+    assert "needs 50 more spam and 45 more ham" in teach("bayes", "status")
+    status = json.loads(teach("bayes", "status", "--json"))
+    assert (status["counts"], status["min_learned"]) == (False, 50)
+
+
+def of_gateway(gateway, *arguments):
+    done = gateway.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_running_gateway_takes_lessons_back(make_gateway, sink):
+    gateway = make_gateway(backend=sink.url, extra='filter "bayes" { min_learned = 12 }')
+    for i in range(10):
+        gateway.api("/api/v1/learn?label=spam", SPAM % (i, i, i))
+        gateway.api("/api/v1/learn?label=ham", HAM % (i, i, i))
+    before = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    assert (before["spam"], before["ham"], before["logged"], before["counts"]) == (10, 10, 20, False)
+    assert "needs 2 more spam and 2 more ham" in of_gateway(gateway, "bayes", "status")
+    # The same to the bit, and nobody was turned away meanwhile.
+    of_gateway(gateway, "bayes", "rebuild")
+    assert json.loads(of_gateway(gateway, "bayes", "status", "--json")) == before
+    assert "0 lessons taken back" in of_gateway(gateway, "bayes", "undo", "--who", "nobody & sons")
+    assert "20 lessons taken back" in of_gateway(gateway, "bayes", "undo", "--who", "control", "--hours", "1")
+    gateway.expect("lessons-undone")
+    after = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    assert (after["spam"], after["ham"], after["logged"]) == (0, 0, 0)
+    gateway.api("/api/v1/learn?label=spam", SPAM % (1, 1, 1))
+    running = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    gateway.stop()
+    assert json.loads(of_gateway(gateway, "bayes", "status", "--json")) == running

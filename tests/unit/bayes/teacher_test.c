@@ -117,6 +117,70 @@ static void a_message_counts_once(void **state)
 	teacher_close(&t);
 }
 
+static int finish(struct teacher *t)
+{
+	struct err err;
+	int rc;
+	while ((rc = teacher_step_rebuild(t, &err)) > 0)
+		continue;
+	return rc;
+}
+
+static void learns_while_it_rebuilds(void **state)
+{
+	struct err err;
+	uint8_t before[32], meanwhile[32], live[32], rebuilt[32], again[32];
+	struct teacher *t = open_it();
+	assert_int_equal(teacher_step_rebuild(t, &err), 0);
+	for (uint64_t i = 0; i < 300; i++)
+		teach(t, i, i % 2, "alice");
+	digest(t, before);
+	assert_int_equal(teacher_begin_rebuild(t, &err), 0);
+	assert_int_equal(teacher_step_rebuild(t, &err), 1);
+	digest(t, meanwhile);
+	assert_memory_equal(before, meanwhile, 32);
+	for (uint64_t i = 300; i < 320; i++)
+		teach(t, i, i % 2, "alice");
+	digest(t, live);
+	assert_true(teacher_is_rebuilding(t));
+	assert_int_equal(finish(t), 0);
+	assert_false(teacher_is_rebuilding(t));
+	digest(t, rebuilt);
+	assert_memory_equal(live, rebuilt, 32);
+	assert_int_equal(journal_is_stale(teacher_journal(t), &err), 0);
+	/* What was begun and not done is done by the next one. */
+	assert_int_equal(teacher_begin_rebuild(t, &err), 0);
+	assert_int_equal(teacher_step_rebuild(t, &err), 1);
+	teacher_close(&t);
+	t = open_it();
+	assert_int_equal(journal_is_stale(teacher_journal(t), &err), 0);
+	digest(t, again);
+	assert_memory_equal(live, again, 32);
+	teacher_close(&t);
+}
+
+static void a_lesson_undone_meanwhile_is_not_forgotten(void **state)
+{
+	struct err err;
+	int64_t spam, ham;
+	struct teacher *t = open_it();
+	for (uint64_t i = 0; i < 100; i++)
+		teach(t, i, i % 2, "alice");
+	assert_int_equal(teacher_begin_rebuild(t, &err), 0);
+	assert_int_equal(teacher_step_rebuild(t, &err), 1);
+	/* Learned already: it stays until the next time. */
+	assert_int_equal(teach(t, 1, false, "bob"), JOURNAL_RELABELED);
+	assert_int_equal(finish(t), 0);
+	assert_int_equal(journal_is_stale(teacher_journal(t), &err), 1);
+	model_learned(teacher_model(t), &spam, &ham);
+	assert_true(spam == 50 && ham == 51);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	assert_int_equal(journal_is_stale(teacher_journal(t), &err), 0);
+	model_learned(teacher_model(t), &spam, &ham);
+	assert_true(spam == 49 && ham == 51);
+	teacher_close(&t);
+}
+
 static void takes_lessons_back(void **state)
 {
 	struct err err;
@@ -137,6 +201,7 @@ static void takes_lessons_back(void **state)
 	assert_int_equal(count, 5);
 	assert_int_equal(teacher_undo(t, &mallory, &count, &err), 0);
 	assert_int_equal(count, 40);
+	assert_int_equal(finish(t), 0);
 	digest(t, undone);
 	/* Only the position in the log may differ, and it does not: it is that of the last that
 	 * holds. */
@@ -218,6 +283,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(rebuilds_the_same_bits),
 		IN_FOLDER(a_message_counts_once),
+		IN_FOLDER(learns_while_it_rebuilds),
+		IN_FOLDER(a_lesson_undone_meanwhile_is_not_forgotten),
 		IN_FOLDER(takes_lessons_back),
 		IN_FOLDER(survives_a_kill),
 		IN_FOLDER(has_one_owner),

@@ -9,10 +9,11 @@
  *		... reply.status, reply.json
  *	control_reply_free(&reply);
  */
-#ifndef GATEWAY_CLI_CONTROL_H
-#define GATEWAY_CLI_CONTROL_H
+#ifndef GATEWAY_CONTROL_H
+#define GATEWAY_CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "core/buf.h"
 #include "core/err.h"
@@ -32,6 +33,8 @@ struct control_reply {
  */
 int control_request(const char *state_dir, const char *method, const char *path, struct str body,
 	struct control_reply *reply_r, struct err *err);
+/* Is there one? */
+bool control_is_served(const char *state_dir);
 void control_reply_free(struct control_reply *reply);
 /* What the server says about a status other than 2xx: {"error": "…"}, else the status. */
 void control_error(const struct control_reply *reply, struct err *err);

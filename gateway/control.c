@@ -1,4 +1,4 @@
-#include "gateway/cli/control.h"
+#include "gateway/control.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,6 +31,15 @@ static int connect_to(const char *state_dir, struct err *err)
 	close(fd);
 	errno = saved;
 	return -1;
+}
+
+bool control_is_served(const char *state_dir)
+{
+	struct err err;
+	int fd = connect_to(state_dir, &err);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 static int send_all(int fd, struct str s, struct err *err)

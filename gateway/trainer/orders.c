@@ -1,0 +1,107 @@
+#include "gateway/trainer/orders.h"
+
+#include "bayes/status.h"
+#include "gateway/log.h"
+
+enum { ORDER_MEMORY = 1 << 16 };
+
+struct orders {
+	struct teacher *teacher;
+	struct bayes_status_conf conf;
+	struct arena *arena; /* of one order */
+	struct loop_timer *step;
+};
+
+static void on_step(void *context)
+{
+	struct orders *o = context;
+	struct err err = { "" };
+	int rc = teacher_step_rebuild(o->teacher, &err);
+	if (rc > 0)
+		loop_timer_set(o->step, 0);
+	else if (rc < 0)
+		log_event(LOG_LEVEL_ERROR, "model-not-rebuilt", "%s", err.text);
+	else
+		log_event(LOG_LEVEL_INFO, "model-rebuilt", "the model was made again from the training log");
+}
+
+struct orders *orders_new(struct role_self *self, struct teacher *teacher)
+{
+	struct orders *o = ARENA_NEW(self->arena, struct orders);
+	o->teacher = teacher;
+	o->arena = arena_new(ORDER_MEMORY);
+	o->step = loop_timer_new(self->loop, on_step, o);
+	bayes_status_configure(self->conf, &o->conf);
+	return o;
+}
+
+static int tell_status(struct orders *o, bool is_metrics, struct buf *answer, struct err *err)
+{
+	struct bayes_status status;
+	const struct model *model = teacher_model(o->teacher);
+	bayes_status_of(model, &o->conf, o->arena, &status);
+	status.rebuilding = teacher_is_rebuilding(o->teacher);
+	if (is_metrics) {
+		bayes_status_metrics(&status, answer);
+		return 0;
+	}
+	if (bayes_status_more(model, teacher_journal(o->teacher), o->arena, &status, err) < 0)
+		return -1;
+	record_to_json(&bayes_status_record, &status, answer);
+	buf_char(answer, '\n');
+	return 0;
+}
+
+static int rebuild(struct orders *o, struct buf *answer, struct err *err)
+{
+	if (teacher_begin_rebuild(o->teacher, err) < 0)
+		return -1;
+	loop_timer_set(o->step, 0);
+	buf_c(answer, "{\"rebuilding\": true}\n");
+	return 0;
+}
+
+static int undo(struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
+{
+	const struct journal_which which = { .since = order->since, .who = order->who };
+	int64_t count;
+	if (teacher_undo(o->teacher, &which, &count, err) < 0)
+		return -1;
+	if (teacher_is_rebuilding(o->teacher))
+		loop_timer_set(o->step, 0);
+	log_event(LOG_LEVEL_WARNING, "lessons-undone", "%lld lessons were taken back", (long long)count);
+	buf_printf(answer, "{\"undone\": %lld, \"rebuilding\": %s}\n", (long long)count,
+		teacher_is_rebuilding(o->teacher) ? "true" : "false");
+	return 0;
+}
+
+static int carry_out(struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
+{
+	switch ((enum train_what)order->what) {
+	case TRAIN_STATUS:
+	case TRAIN_METRICS:
+		return tell_status(o, order->what == TRAIN_METRICS, answer, err);
+	case TRAIN_REBUILD:
+		return rebuild(o, answer, err);
+	case TRAIN_UNDO:
+		return undo(o, order, answer, err);
+	}
+	return err_set(err, "the order makes no sense");
+}
+
+void orders_take(struct orders *o, const struct ipc_packet *packet, enum keep_result *result_r,
+	struct buf *answer)
+{
+	struct train_order order;
+	struct err err = { "" };
+	int rc;
+	arena_reset(o->arena);
+	rc = record_decode(&train_order_record, packet->payload, o->arena, &order, &err);
+	if (rc == 0)
+		rc = carry_out(o, &order, answer, &err);
+	*result_r = rc < 0 ? KEEP_IO_ERROR : KEEP_OK;
+	if (rc < 0) {
+		buf_clear(answer);
+		buf_c(answer, err.text);
+	}
+}
