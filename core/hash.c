@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,11 @@ void hash_sha256(struct str s, uint8_t digest_r[32])
 	assert(method);
 	int ok = EVP_Digest(s.n ? s.p : "", s.n, digest_r, NULL, method, NULL);
 	assert(ok == 1);
+}
+
+bool hash_equal(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
 }
 
 void hash_sha256_hex(struct str s, char hex_r[65])

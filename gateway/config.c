@@ -55,8 +55,9 @@ static const struct option listener_rows[] = {
 			"a PROXY header (version 1 or 2)." },
 	{ "outbound_from", OPTION_LIST, AT(config_listener, outbound_from),
 		.help = "Makes this a listener for outgoing mail, and says who may send through it: "
-			"addresses and networks of mailbox servers. Mail for the domains is not taken "
-			"here then, but by other listeners." },
+			"addresses and networks of mailbox servers, and \"accounts\" for whoever "
+			"proves one by AUTH (gatepost account). Mail for the domains is not taken here "
+			"then, but by other listeners." },
 	OPTION_ROWS_END,
 };
 
@@ -118,6 +119,8 @@ static const struct option limits_rows[] = {
 		.help = "Messages of one client in a minute; 0: any number." },
 	{ "recipient_rate", OPTION_INT, AT(config_limits, recipient_rate), "0", 0, 1000000,
 		.help = "Recipients of one client in a minute; 0: any number." },
+	{ "auth_failures", OPTION_INT, AT(config_limits, auth_failures), "10", 1, 1000000,
+		.help = "Wrong passwords of one client in ten minutes; past it no more are heard." },
 	{ "backend_connections", OPTION_INT, AT(config_limits, backend_connections), "20", 1, 10000,
 		.help = "Connections open at once to one backend." },
 	{ "front_memory", OPTION_SIZE, AT(config_limits, front_memory), "512MB", 1 << 20,
@@ -317,8 +320,10 @@ static void read_outbound_from(struct conf *conf, const struct conf_section *s,
 		conf_error(conf, s, key, "%s has more than %d entries", key, NETS_MAX);
 	for (size_t i = 0; i < l->outbound_from.n; i++) {
 		struct ip_net *net = &nets[l->outbound_net_count];
-		if (ip_net_parse(str_c(l->outbound_from.v[i]), net, &err) != 0)
-			conf_error(conf, s, key, "%s: %s", key, err.text);
+		if (strcmp(l->outbound_from.v[i], "accounts") == 0)
+			l->accounts = true;
+		else if (ip_net_parse(str_c(l->outbound_from.v[i]), net, &err) != 0)
+			conf_error(conf, s, key, "%s: %s, nor the word accounts", key, err.text);
 		else if (is_too_wide(net))
 			conf_error(conf, s, key, "outbound_from %s would let strangers send mail to "
 				"anywhere (an open relay): name your mailbox servers' addresses",
@@ -326,7 +331,10 @@ static void read_outbound_from(struct conf *conf, const struct conf_section *s,
 		else
 			l->outbound_net_count++;
 	}
-	for (size_t i = 0; l->outbound && i < l->proxy_net_count; i++)
+	if (l->accounts && l->tls == CONFIG_TLS_OFF)
+		conf_error(conf, s, "tls", "outbound_from has accounts, whose passwords are taken inside "
+			"TLS only: let it be offered");
+	for (size_t i = 0; l->outbound_net_count && i < l->proxy_net_count; i++)
 		if (is_too_wide(&l->proxy_nets[i]))
 			conf_error(conf, s, "proxy_protocol_from", "proxy_protocol_from %s: whoever is in "
 				"it may claim to be one of outbound_from, and send mail to anywhere (an "

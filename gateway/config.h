@@ -45,7 +45,7 @@ struct config_listener {
 	bool outbound;			     /* mail of our own goes out here, and none comes in */
 	const struct ip_net *outbound_nets;  /* clients that may send */
 	size_t outbound_net_count;
-	bool accounts; /* and so may who proves an account */
+	bool accounts;		   /* and so may who proves an account */
 };
 
 enum config_backend_kind { BACKEND_SMTP, BACKEND_LMTP, BACKEND_LMTP_UNIX };
@@ -101,6 +101,7 @@ struct config_limits {
 	int64_t connection_rate;     /* new ones of a client in a minute; 0: any */
 	int64_t message_rate;	     /* of a client in a minute; 0: any */
 	int64_t recipient_rate;	     /* of a client in a minute; 0: any */
+	int64_t auth_failures;	     /* of a client in ten minutes, then no more are heard */
 	int64_t backend_connections; /* to one backend, all fronts */
 	int64_t front_memory;	     /* the ledger: message bytes in one front */
 	int64_t command_timeout;     /* waiting for a client's command (RFC 5321 4.5.3.2.7) */

@@ -68,7 +68,9 @@ enum lesson_judgement lesson_judge(const struct config *config, const struct fac
 	size_t at = str_rchr(facts->mail_from, '@');
 
 	/* A relay vouches for the sender as it is; a From domain for senders of its own. */
-	if (facts->mail_from.n && (relayed || dns_name_eq(str_skip(facts->mail_from, at + 1), domain)))
+	if (facts->account.n)
+		*who_r = facts->account;
+	else if (facts->mail_from.n && (relayed || dns_name_eq(str_skip(facts->mail_from, at + 1), domain)))
 		*who_r = facts->mail_from;
 	else
 		*who_r = relayed ? facts->client_ip : domain;

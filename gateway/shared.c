@@ -59,6 +59,8 @@ static const struct {
 		"SMTP connections refused by limits, rates or lists" },
 	[SHARED_TLS_SESSIONS] = { "tls_sessions_total", "SMTP sessions that use TLS" },
 	[SHARED_TLS_FAILURES] = { "tls_failures_total", "TLS handshakes that failed" },
+	[SHARED_AUTH_SUCCESSES] = { "auth_successes_total", "SMTP sessions that proved an account" },
+	[SHARED_AUTH_FAILURES] = { "auth_failures_total", "attempts with a wrong name or password" },
 	[SHARED_MESSAGE_BYTES] = { "message_bytes_total", "octets of messages received" },
 	[SHARED_MESSAGES_FORWARD] = { "messages_total{action=\"forward\"}",
 		"messages answered, by what was done" },

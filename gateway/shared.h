@@ -33,6 +33,8 @@ enum shared_counter {
 	SHARED_CONNECTIONS_REFUSED, /* limits, rates, lists */
 	SHARED_TLS_SESSIONS,
 	SHARED_TLS_FAILURES,
+	SHARED_AUTH_SUCCESSES,
+	SHARED_AUTH_FAILURES,
 	SHARED_MESSAGE_BYTES,	 /* octets of messages received */
 	SHARED_MESSAGES_FORWARD, /* the five in the order of enum action */
 	SHARED_MESSAGES_TAG,

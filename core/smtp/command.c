@@ -7,6 +7,8 @@
 
 #define LIMIT_ENVID 100 /* RFC 3461 4.4 */
 #define LIMIT_ORCPT 500 /* RFC 3461 4.2 */
+#define LIMIT_SUBMITTER 500 /* RFC 4954 3 */
+#define LIMIT_MECHANISM 20 /* RFC 4422 3.1 */
 
 static const struct {
 	const char *name;
@@ -316,6 +318,13 @@ static enum command_error mail_envid(struct command *cmd, struct str value)
 	return is_xtext(value, LIMIT_ENVID) ? COMMAND_OK : COMMAND_PARAMETER_VALUE;
 }
 
+/* RFC 4954 5: who submitted it, as the client says: taken, and believed as little as "<>". */
+static enum command_error mail_auth(struct command *cmd, struct str value)
+{
+	cmd->submitter = value;
+	return is_xtext(value, LIMIT_SUBMITTER) ? COMMAND_OK : COMMAND_PARAMETER_VALUE;
+}
+
 static enum command_error rcpt_notify(struct command *cmd, struct str value)
 {
 	struct str rest = value, word;
@@ -354,6 +363,7 @@ static const struct {
 	{"SMTPUTF8", COMMAND_MAIL, COMMAND_SMTPUTF8, mail_utf8},
 	{"RET", COMMAND_MAIL, COMMAND_DSN, mail_ret},
 	{"ENVID", COMMAND_MAIL, COMMAND_DSN, mail_envid},
+	{"AUTH", COMMAND_MAIL, COMMAND_WITH_AUTH, mail_auth},
 	{"NOTIFY", COMMAND_RCPT, COMMAND_DSN, rcpt_notify},
 	{"ORCPT", COMMAND_RCPT, COMMAND_DSN, rcpt_orcpt},
 };
@@ -432,6 +442,21 @@ static enum command_error parse_bdat(struct str rest, struct command *cmd)
 	return cmd->last && !str_ieq_c(rest, "LAST") ? COMMAND_SYNTAX : COMMAND_OK;
 }
 
+/* RFC 4954 8: AUTH SP sasl-mech [SP initial-response] */
+static enum command_error parse_auth(struct str rest, struct command *cmd)
+{
+	if (!str_cut(&rest, ' ', &cmd->mechanism) || !cmd->mechanism.n ||
+		cmd->mechanism.n > LIMIT_MECHANISM || (rest.p && !rest.n))
+		return COMMAND_SYNTAX;
+	for (size_t i = 0; i < cmd->mechanism.n; i++) {
+		char c = cmd->mechanism.p[i];
+		if (!char_is_alnum(c) && c != '-' && c != '_')
+			return COMMAND_SYNTAX;
+	}
+	cmd->initial = rest;
+	return str_chr(rest, ' ') < rest.n ? COMMAND_SYNTAX : COMMAND_OK;
+}
+
 /* Many an honest sender has no proper name, so that the grammar is a finding and no refusal. */
 static enum command_error parse_host(struct command *cmd)
 {
@@ -466,6 +491,8 @@ static enum command_error parse_arguments(struct str rest, unsigned offered, str
 		return parse_envelope(rest, offered, cmd);
 	case COMMAND_BDAT:
 		return parse_bdat(rest, cmd);
+	case COMMAND_AUTH:
+		return parse_auth(rest, cmd);
 	case COMMAND_DATA:
 	case COMMAND_RSET:
 	case COMMAND_QUIT:
@@ -477,7 +504,6 @@ static enum command_error parse_arguments(struct str rest, unsigned offered, str
 	case COMMAND_VRFY:
 	case COMMAND_EXPN:
 	case COMMAND_HELP:
-	case COMMAND_AUTH:
 	case COMMAND_ETRN:
 	case COMMAND_XCLIENT:
 	case COMMAND_XFORWARD:

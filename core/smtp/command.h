@@ -47,6 +47,7 @@ enum {
 	COMMAND_8BITMIME = 2,
 	COMMAND_SMTPUTF8 = 4,
 	COMMAND_DSN = 8,
+	COMMAND_WITH_AUTH = 16, /* RFC 4954 5: the parameter of MAIL */
 };
 
 enum command_error {
@@ -82,6 +83,9 @@ struct command {
 	uint64_t size;		  /* MAIL SIZE=; 0: not said */
 	enum command_body body;	  /* MAIL BODY= */
 	bool smtputf8;		  /* MAIL SMTPUTF8 */
+	struct str mechanism;	  /* AUTH */
+	struct str initial;	  /* AUTH: the initial response, encoded; p NULL: none */
+	struct str submitter;	  /* MAIL AUTH=, as it came: checked xtext */
 	struct str ret, envid;	  /* MAIL (DSN), as they came: checked xtext */
 	struct str notify, orcpt; /* RCPT (DSN), the same */
 	uint64_t chunk;		  /* BDAT */

@@ -41,6 +41,7 @@ json_t *cli_request(const char *state_dir, const char *method, const char *path,
 
 extern const struct command cli_quarantine_list, cli_quarantine_show, cli_quarantine_release,
 	cli_quarantine_delete, cli_quarantine_learn, cli_report_list, cli_status, cli_setup,
-	cli_demo, cli_demo_dns, cli_dkim_keygen, cli_dkim_list;
+	cli_demo, cli_demo_dns, cli_dkim_keygen, cli_dkim_list, cli_account_add, cli_account_list,
+	cli_account_remove;
 
 #endif

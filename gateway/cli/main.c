@@ -35,6 +35,7 @@ static const struct command *const commands[] = {
 	&exec_config_dump, &exec_config_sample, &exec_config_man,
 	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
 	&cli_quarantine_learn, &cli_report_list, &cli_dkim_keygen, &cli_dkim_list,
+	&cli_account_add, &cli_account_list, &cli_account_remove,
 	&cli_status, &cli_setup, &exec_sink, &cli_demo, &cli_demo_dns, NULL,
 };
 

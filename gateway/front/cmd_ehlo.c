@@ -2,6 +2,7 @@
 #include "gateway/front/session.h"
 
 #include "core/limits.h"
+#include "core/smtp/sasl.h"
 #include "gateway/front/upstream.h"
 
 /* What every mailbox server that a recipient may lead to can do, as far as we know; and no more
@@ -19,6 +20,8 @@ static void offer(struct session *s, struct buf *text)
 		buf_c(text, "\n8BITMIME");
 	if (s->listener->tls && !s->facts.tls)
 		buf_c(text, "\nSTARTTLS");
+	if (s->listener->config->accounts && s->facts.tls && !s->facts.account.n)
+		buf_c(text, "\nAUTH " SASL_MECHANISMS);
 	buf_c(text, "\nENHANCEDSTATUSCODES");
 	buf_c(text, "\nCHUNKING");
 }

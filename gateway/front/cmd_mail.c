@@ -70,15 +70,43 @@ static bool is_of_our_networks(const struct session *s)
 	return false;
 }
 
+/* An account sends as itself, or as far as From may differ from it. */
+static bool may_send_as(const struct session *s, const struct command_path *sender)
+{
+	const struct config *config = s->front->config;
+	struct str account = s->facts.account;
+	size_t at = str_rchr(account, '@');
+
+	switch (config->outbound.policy.from) {
+	case POLICY_FROM_ADDRESS:
+		if (!str_ieq(command_local_unquoted(s->arena, sender), str_sub(account, 0, at)))
+			return false;
+		/* fall through */
+	case POLICY_FROM_DOMAIN:
+		return config_find_domain(config, sender->domain) ==
+		       config_find_domain(config, str_skip(account, at + 1));
+	default:
+		return true;
+	}
+}
+
 /* May this client send anything from here to anywhere, and under this name? */
 static const char *check_outbound(const struct session *s, const struct command *cmd)
 {
-	if (!is_of_our_networks(s))
+	bool known = s->facts.account.n || is_of_our_networks(s);
+
+	if (!known && s->listener->config->accounts)
+		return s->facts.tls ? "530 5.7.0 Authentication required: say AUTH first" :
+				      "530 5.7.0 Authentication required: say STARTTLS, then AUTH";
+	if (!known)
 		return "550 5.7.1 Mail is sent from here for our own servers only: its postmaster can "
 		       "add your address to outbound_from";
 	if (cmd->path.address.n && !config_find_domain(s->front->config, cmd->path.domain))
 		return "553 5.7.1 The sender is in no domain of ours: send under an address of ours, "
 		       "or ask the postmaster for a domain section";
+	if (cmd->path.address.n && s->facts.account.n && !may_send_as(s, &cmd->path))
+		return "553 5.7.1 The sender is another one than the account: send as yourself, or ask the "
+		       "postmaster to widen outbound { from }";
 	return NULL;
 }
 

@@ -30,9 +30,6 @@ void cmd_other(struct session *s, const struct command *cmd)
 	case COMMAND_LHLO:
 		session_line(s, "500 5.5.1 LMTP is not spoken here");
 		break;
-	case COMMAND_AUTH:
-		session_line(s, "502 5.5.1 This is a server for incoming mail: no AUTH here");
-		break;
 	default:
 		session_line(s, "502 5.5.1 Not implemented");
 		break;

@@ -24,6 +24,7 @@
 #include "core/tls.h"
 #include "gateway/front/ledger.h"
 #include "gateway/front/workers.h"
+#include "gateway/accounts.h"
 #include "gateway/keyring.h"
 #include "gateway/role.h"
 
@@ -53,6 +54,7 @@ struct front {
 	struct poison *poison;
 	struct callout_cache *callouts;
 	struct keyring keyring; /* read at the start */
+	struct accounts accounts; /* the same */
 	struct ledger ledger;
 	struct listener *listeners;
 	size_t listener_count;

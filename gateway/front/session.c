@@ -94,6 +94,15 @@ void session_line(struct session *s, const char *line)
 		reply_line(stream_out(s->stream), line);
 }
 
+void session_challenge(struct session *s, const char *challenge)
+{
+	struct buf line = BUF_INIT;
+
+	buf_printf(&line, "334 %s%c", challenge, 0);
+	session_line(s, line.p);
+	buf_free(&line);
+}
+
 void session_answer(struct session *s, const struct answer *answer)
 {
 	assert(answer->code != 0);
@@ -312,6 +321,9 @@ static void carry_out(struct session *s, const struct command *cmd)
 	case COMMAND_STARTTLS:
 		cmd_starttls(s);
 		break;
+	case COMMAND_AUTH:
+		cmd_auth(s, cmd);
+		break;
 	case COMMAND_MAIL:
 		cmd_mail(s, cmd);
 		break;
@@ -333,7 +345,9 @@ static void carry_out(struct session *s, const struct command *cmd)
 static void one_command(struct session *s, struct str line)
 {
 	struct command cmd;
-	enum command_error error = command_read(line, COMMAND_SIZE | COMMAND_8BITMIME, &cmd);
+	unsigned offered = COMMAND_SIZE | COMMAND_8BITMIME |
+			   (s->listener->config->accounts ? COMMAND_WITH_AUTH : 0);
+	enum command_error error = command_read(line, offered, &cmd);
 
 	if (s->more && (ends_group(cmd.verb) || !s->facts.esmtp)) {
 		session_dismiss(s, "554 5.5.0 Improper pipelining");
@@ -374,10 +388,16 @@ static void read_command(struct session *s, struct str *in)
 		s->more = in->n > 0;
 		s->due_ms = loop_now_ms(s->front->loop) +
 			    s->front->config->limits.command_timeout;
-		one_command(s, line);
+		if (s->phase == SESSION_AUTH)
+			cmd_auth_input(s, line);
+		else
+			one_command(s, line);
 		break;
 	case LINES_BAD:
-		session_line(s, lines_error_reply(s->lines.error));
+		if (s->phase == SESSION_AUTH)
+			cmd_auth_broken(s);
+		else
+			session_line(s, lines_error_reply(s->lines.error));
 		break;
 	case LINES_ABORT:
 		session_dismiss(s, lines_error_reply(s->lines.error));
@@ -433,6 +453,7 @@ static void on_input(void *context, struct buf *in)
 			read_proxy(s, &rest);
 			break;
 		case SESSION_COMMAND:
+		case SESSION_AUTH:
 			read_command(s, &rest);
 			break;
 		case SESSION_DATA:
@@ -464,7 +485,7 @@ static void on_secure(void *context)
 	s->phase = SESSION_COMMAND;
 	s->greeted = false;
 	s->facts.esmtp = s->facts.has_helo = false;
-	s->facts.helo = STR("");
+	s->facts.helo = s->facts.account = STR("");
 	tls->version = str_c(tls_version(stream_tls(s->stream)));
 	tls->cipher = str_c(tls_cipher(stream_tls(s->stream)));
 	s->facts.tls = tls;
@@ -580,7 +601,7 @@ void session_drain(struct session *s)
 {
 	if (s->waiting || s->transaction || s->phase == SESSION_CLOSED)
 		return;
-	if (s->phase == SESSION_COMMAND)
+	if (s->phase == SESSION_COMMAND || s->phase == SESSION_AUTH)
 		session_line(s, "421 4.3.2 Service closing, come back in a moment");
 	session_close(s);
 	settle(s);

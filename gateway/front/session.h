@@ -23,6 +23,7 @@ enum session_phase {
 	SESSION_COMMAND,
 	SESSION_DATA,
 	SESSION_CHUNK,
+	SESSION_AUTH,	 /* the next line answers a challenge */
 	SESSION_TLS,	 /* the handshake */
 	SESSION_CLOSED,	 /* no stream any more */
 };
@@ -49,6 +50,7 @@ struct session {
 	int64_t begun_ms;
 	uint64_t octets_in; /* when due_ms was last moved while a message came in */
 	unsigned commands, errors, bad_recipients, messages;
+	struct sasl *sasl; /* NULL before the first AUTH */
 	uint64_t client_key;  /* for holds and rates */
 	bool holds_connection;
 
@@ -76,6 +78,8 @@ void session_reply(struct session *session, int code, const char *enhanced, stru
 /* A ready line of our own: "250 2.0.0 Ok". */
 void session_line(struct session *session, const char *line);
 void session_answer(struct session *session, const struct answer *answer);
+/* "334 " and base64, maybe none (RFC 4954 4). */
+void session_challenge(struct session *session, const char *challenge);
 /* Closes behind what was replied, as soon as whoever calls has returned or gone on. */
 void session_close(struct session *session);
 /* A reply, and session_close(). */
@@ -103,6 +107,11 @@ void session_after_connect(struct session *session, void (*next)(struct session 
  */
 void cmd_ehlo(struct session *session, const struct command *cmd);
 void cmd_starttls(struct session *session);
+/* After a challenge the phase is AUTH, and each line goes to cmd_auth_input(); what is no line
+ * to cmd_auth_broken(). */
+void cmd_auth(struct session *session, const struct command *cmd);
+void cmd_auth_input(struct session *session, struct str line);
+void cmd_auth_broken(struct session *session);
 void cmd_mail(struct session *session, const struct command *cmd);
 /* RCPTs are gathered while they come in one batch, and decided together. */
 void cmd_rcpt(struct session *session, const struct command *cmd);

@@ -79,6 +79,8 @@ static void write_log(const struct transaction *t, const struct summary *summary
 		log_str(line, "tls", facts->tls->version);
 	if (facts->outbound)
 		log_bool(line, "outbound", true);
+	if (facts->account.n)
+		log_str(line, "account", facts->account);
 	log_str(line, "from", facts->mail_from);
 	log_recipients(line, t);
 	log_int(line, "size", (int64_t)t->body.octets);

@@ -61,8 +61,13 @@ void trace_received(const struct trace *trace, struct buf *out)
 	buf_c(&value, "from ");
 	add_helo(&value, facts->helo);
 	add_client(trace, &value);
+	if (facts->account.n)
+		buf_printf(&value, " (Authenticated sender: %.*s)", STR_ARG(facts->account));
 	buf_printf(&value, " by %s (Gatepost) with ", trace->hostname);
+	/* RFC 3848 */
 	buf_c(&value, !facts->esmtp ? "SMTP" : facts->tls ? "ESMTPS" : "ESMTP");
+	if (facts->account.n)
+		buf_char(&value, 'A');
 	if (facts->tls) {
 		buf_c(&value, " (");
 		buf_str_add(&value, facts->tls->version);

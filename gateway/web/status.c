@@ -53,6 +53,7 @@ void web_status(void *context, struct http_request *r)
 	buf_printf(&out, ", \"open_connections\": %lld", (long long)shared_gauge_sum(web->self->shared,
 							      ROLE_FRONT, SHARED_OPEN_CONNECTIONS));
 	add_counter(&out, web, "connections", SHARED_CONNECTIONS);
+	add_counter(&out, web, "auth_failures", SHARED_AUTH_FAILURES);
 	add_counter(&out, web, "forwarded", SHARED_MESSAGES_FORWARD);
 	add_counter(&out, web, "tagged", SHARED_MESSAGES_TAG);
 	add_counter(&out, web, "quarantined", SHARED_MESSAGES_QUARANTINE);

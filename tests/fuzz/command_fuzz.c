@@ -5,6 +5,7 @@
 
 #include "core/limits.h"
 #include "core/smtp/command.h"
+#include "core/smtp/sasl.h"
 
 static void check_within(struct str part, struct str line)
 {
@@ -28,6 +29,25 @@ static void check_path(struct arena *arena, const struct command_path *path)
 	assert(command_local_unquoted(arena, path).n <= path->local.n);
 }
 
+/* The command's own response first, then the line as the answer to each challenge. */
+static void check_auth(struct arena *arena, const struct command *cmd, struct str line)
+{
+	struct sasl sasl;
+	unsigned rounds = 0;
+	enum sasl_step step = sasl_begin(&sasl, arena, cmd->mechanism, cmd->initial);
+
+	while (step == SASL_CHALLENGE && rounds++ < 2) {
+		assert(sasl.challenge);
+		step = sasl_next(&sasl, line);
+	}
+	assert(step != SASL_CHALLENGE);
+	if (step == SASL_CREDENTIALS) {
+		assert(sasl.name.n <= LIMIT_PATH && sasl.password.n <= SASL_PASSWORD_MAX);
+		assert(str_chr(sasl.name, '\0') == sasl.name.n);
+	}
+	sasl_end(&sasl);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct command cmd;
@@ -47,6 +67,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(!cmd.path.utf8 || (data[0] & COMMAND_SMTPUTF8));
 		assert(!cmd.envid.n || !command_xtext(arena, cmd.envid, &plain));
 	}
+	if (!error && cmd.verb == COMMAND_AUTH) {
+		check_within(cmd.mechanism, line);
+		check_within(cmd.initial, line);
+		check_auth(arena, &cmd, line);
+	}
+	/* Any octets, as a response to either mechanism. */
+	cmd.initial = line;
+	cmd.mechanism = data[0] & 1 ? STR("PLAIN") : STR("login");
+	check_auth(arena, &cmd, line);
 	command_xtext(arena, line, &plain);
 	arena_free(&arena);
 	return 0;

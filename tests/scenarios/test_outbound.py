@@ -1,5 +1,10 @@
 """Outgoing mail: who may send it, what becomes of it, and that nobody else gets anything relayed."""
 
+import base64
+import json
+import re
+import smtplib
+import ssl
 import time
 
 import pytest
@@ -244,3 +249,196 @@ def test_wrong_configuration(make_gateway, conf, complaint):
     gateway = make_gateway(start=False, extra=conf)
     done = gateway.run("config", "check")
     assert done.returncode == 1 and complaint in done.stderr and "gatepost.conf:" in done.stderr, done
+
+
+# ---- accounts
+
+AUTH = "127.0.0.3:0"
+
+
+@pytest.fixture
+def make_submission(make_gateway, sink, relay):
+    """The gateway, and the password of alice@example.net."""
+    def make(mode="domain", who='"accounts"', limits=""):
+        gateway = make_gateway(start=False, backend=sink.url, limits=limits,
+                               listeners={MX: "", AUTH: f"outbound_from = {{ {who} }}"},
+                               extra=f'outbound {{ relay = "{relay.url}" from = {mode} }} '
+                                     f'domain "example.com" {{ backend = "{sink.url}" }}')
+        gateway.set_up()
+        made = gateway.run("account", "add", "alice@example.net", "--json")
+        assert made.returncode == 0, made.stderr
+        return gateway, json.loads(made.stdout)["password"]
+    return make
+
+
+@pytest.fixture
+def submission(make_submission, closing):
+    gateway, password = make_submission()
+    closing.add(gateway.stop)
+    return gateway.start(), password
+
+
+def secure(gateway):
+    smtp = Smtp(gateway.ports[AUTH], host="127.0.0.3")
+    smtp.ehlo()
+    smtp.starttls()
+    smtp.ehlo()
+    return smtp
+
+
+def encoded(*words):
+    return base64.b64encode("\0".join(words).encode()).decode()
+
+
+class Client(smtplib.SMTP):
+    """Python's own client, which knows nothing of Gatepost."""
+
+    def __init__(self, gateway, mechanism):
+        super().__init__("127.0.0.3", gateway.ports[AUTH], timeout=60)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.ehlo()
+        assert not self.has_extn("auth"), "no passwords in the clear"
+        self.starttls(context=context)
+        self.ehlo()
+        assert self.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"]
+        self.esmtp_features["auth"] = mechanism
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_real_client_sends_by_its_account(submission, relay, mechanism):
+    gateway, password = submission
+    with Client(gateway, mechanism) as client:
+        client.login("Alice@example.net", password)
+        client.sendmail("alice@example.net", ["bob@elsewhere.example"], MESSAGE)
+    [(_, octets)] = relay.messages
+    assert octets.endswith(MESSAGE)
+    received = re.sub(rb"\r\n\s+", b" ", octets).split(b"\r\n")[0]
+    assert b"(Authenticated sender: alice@example.net)" in received and b"with ESMTPSA " in received, received
+    line = gateway.wait_event("message")
+    assert line["account"] == "alice@example.net" and line["outbound"] is True
+    assert password not in gateway.tail()
+
+
+def test_a_real_client_with_a_wrong_password(submission, relay):
+    gateway, password = submission
+    for name, word in (("alice@example.net", password[:-1]), ("bob@example.net", password), ("alice", password)):
+        with Client(gateway, "PLAIN") as client, pytest.raises(smtplib.SMTPAuthenticationError) as error:
+            client.login(name, word)
+        assert error.value.smtp_code == 535 and error.value.smtp_error.startswith(b"5.7.8 ")
+    assert [line["account"] for line in gateway.events("auth-failed")] == ["alice@example.net", "bob@example.net", "alice"]
+    assert not relay.messages
+
+
+def test_nothing_is_sent_without_an_account(submission, relay):
+    gateway, _ = submission
+    with Smtp(gateway.ports[AUTH], host="127.0.0.3") as smtp:
+        smtp.ehlo()
+        reply = smtp.command("MAIL FROM:<alice@example.net>")
+        assert reply.code == 530 and "STARTTLS" in reply.text
+        for auth in ("AUTH PLAIN " + encoded("", "alice@example.net", "x"), "AUTH LOGIN", "AUTH CRAM-MD5"):
+            reply = smtp.command(auth)
+            assert reply.code == 538 and reply.text.startswith("5.7.11 "), reply
+    with secure(gateway) as smtp:
+        reply = smtp.command("MAIL FROM:<alice@example.net>")
+        assert reply.code == 530 and reply.text.startswith("5.7.0 ") and "AUTH" in reply.text
+        assert smtp.command("RCPT TO:<bob@elsewhere.example>").code == 503
+    assert not relay.messages
+
+
+@pytest.mark.parametrize("mode, sender, author, code", [
+    ("address", "alice@example.net", "alice@example.net", 250),
+    ("address", "", "alice@example.net", 250),
+    ("address", "", "boss@example.net", 550),
+    ("address", "boss@example.net", "alice@example.net", 553),
+    ("address", "alice@example.net", "boss@example.net", 550),
+    ("domain", "boss@example.net", "boss@example.net", 250),
+    ("domain", "alice@example.com", "alice@example.net", 553),
+    ("domain", "alice@example.net", "alice@example.com", 550),
+    ("any", "boss@example.com", "boss@example.com", 250),
+    ("any", "eve@evil.example", "alice@example.net", 553),
+    ("any", "alice@example.net", "eve@evil.example", 550),
+])
+def test_an_account_sends_as_itself(make_submission, closing, relay, mode, sender, author, code):
+    gateway, password = make_submission(mode)
+    closing.add(gateway.stop)
+    gateway.start()
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 235
+        reply = smtp.message(MESSAGE.replace(b"alice@example.net", author.encode(), 1), sender=sender,
+                             recipients=["bob@elsewhere.example"])
+    assert reply.code == code and len(relay.messages) == (code == 250), reply
+
+
+def test_the_exchange_by_the_letter(submission):
+    gateway, password = submission
+    good = encoded("", "alice@example.net", password)
+    with secure(gateway) as smtp:
+        assert any(line == "AUTH PLAIN LOGIN" for line in smtp.ehlo().lines)
+        assert smtp.command("AUTH PLAIN") == (334, [""])
+        assert smtp.command("*") == (501, ["5.7.0 Cancelled"])
+        assert smtp.command("AUTH PLAIN").code == 334
+        reply = smtp.command("A" * 5000)
+        assert reply.code == 500 and reply.text.startswith("5.5.6 ")
+        for broken in ("AUTH PLAIN !!!!", "AUTH PLAIN =", "AUTH PLAIN AAAA"):
+            assert smtp.command(broken).code == 501
+        assert smtp.command("AUTH CRAM-MD5").code == 504
+        assert smtp.command("AUTH").code == 501
+        assert smtp.command("AUTH LOGIN") == (334, ["VXNlcm5hbWU6"])
+        assert smtp.command(encoded("alice@example.net")) == (334, ["UGFzc3dvcmQ6"])
+        assert smtp.command(encoded(password)).code == 235
+        assert not any(line.startswith("AUTH") for line in smtp.ehlo().lines), "once is enough"
+        assert smtp.command("AUTH PLAIN " + good).code == 503
+        assert smtp.command("MAIL FROM:<alice@example.net> AUTH=<>").code == 250
+        assert smtp.command("RCPT TO:<bob@elsewhere.example>").code == 250
+        assert smtp.data(MESSAGE).code == 250
+    with secure(gateway) as smtp:
+        smtp.send(b"AUTH PLAIN\r\n" + good.encode() + b"\r\nMAIL FROM:<alice@example.net>\r\n")
+        assert [smtp.reply().code for _ in range(3)] == [334, 235, 250]
+
+
+def test_nobody_guesses_for_long(make_submission, closing):
+    gateway, password = make_submission(limits="auth_failures = 5")
+    closing.add(gateway.stop)
+    gateway.start()
+    codes = []
+    while 421 not in codes:
+        assert len(codes) < 20
+        with secure(gateway) as smtp:
+            codes.append(smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", "x")).code)
+            if len(codes) == 5:
+                assert smtp.reply().code == 421 and smtp.closed()
+    assert codes == [535] * 5 + [421]
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 421, "nor do the right ones count then"
+    assert gateway.api("/api/v1/status")["auth_failures"] == 5
+
+
+def test_accounts_come_and_go(submission, relay):
+    gateway, password = submission
+    assert gateway.run("account", "add", "alice@example.net").returncode == 1
+    assert "domain" in gateway.run("account", "add", "alice@elsewhere.example").stderr
+    other = json.loads(gateway.run("account", "add", "bob@example.com", "--json").stdout)["password"]
+    listed = json.loads(gateway.run("account", "list", "--json").stdout)
+    assert [row["address"] for row in listed] == ["alice@example.net", "bob@example.com"]
+    assert gateway.run("account", "remove", "alice@example.net").returncode == 0
+    assert gateway.run("account", "remove", "alice@example.net").returncode == 1
+    assert gateway.reload()["event"] == "reloaded"
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 535
+        assert smtp.command("AUTH PLAIN " + encoded("", "bob@example.com", other)).code == 235
+    text = gateway.run("account", "list").stdout
+    assert "bob@example.com" in text and other not in text
+
+
+def test_networks_and_accounts_side_by_side(make_submission, closing, relay):
+    gateway, password = make_submission(who='"127.0.0.1", "accounts"')
+    closing.add(gateway.stop)
+    gateway.start()
+    with Smtp(gateway.ports[AUTH], host="127.0.0.3") as smtp:
+        smtp.ehlo()
+        assert smtp.message(MESSAGE, sender="alice@example.net", recipients=["bob@elsewhere.example"]).code == 250
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 235
+        assert smtp.command("MAIL FROM:<bob@example.com>").code == 553, "who says who he is is held to it"
+    assert len(relay.messages) == 1

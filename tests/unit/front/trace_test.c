@@ -40,6 +40,12 @@ static void test_received(void **unused)
 			"Received: from [IPv6:2001:db8::1] (unknown [IPv6:2001:db8::1]) by "
 			"mx.example.net (Gatepost) with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384) "
 			"id T.1; Thu, 01 Jan 1970 00:00:00 +0000" },
+		{ { .client_ip = STR("10.0.0.9"), .helo = STR("laptop"), .esmtp = true, .tls = &tls,
+			  .outbound = true, .account = STR("alice@example.net") },
+			STR(""),
+			"Received: from laptop (unknown [10.0.0.9]) (Authenticated sender: alice@example.net) "
+			"by mx.example.net (Gatepost) with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384) "
+			"id T.1; Thu, 01 Jan 1970 00:00:00 +0000" },
 		{ { .client_ip = STR("192.0.2.1"), .helo = STR("a\r\nX: (b) <c>\0;\x1b") },
 			STR("evil\r\nY: 1"),
 			"Received: from a??X:??b???c???? (unknown [192.0.2.1]) by mx.example.net "

@@ -174,6 +174,10 @@ static void test_errors(void **state)
 		{ FIRST DOMAIN RELAY "listen \"1.2.3.4:26\" { outbound_from = \"10.0.0.5\" "
 			"proxy_protocol_from = \"0.0.0.0/0\" }",
 			"t.conf:4:72: proxy_protocol_from 0.0.0.0/0: whoever is in it may claim" },
+		{ FIRST DOMAIN RELAY OUT_FROM("acounts"), "t.conf:4:39: outbound_from: \"acounts\" is no IP "
+			"address, nor the word accounts" },
+		{ FIRST DOMAIN RELAY "listen \"1.2.3.4:26\" { outbound_from = \"accounts\" tls = off }",
+			"t.conf:4:56: outbound_from has accounts, whose passwords are taken inside TLS" },
 		{ FIRST DOMAIN "outbound { }", "t.conf:3:1: relay is missing: " },
 		{ FIRST DOMAIN "outbound { relay = { } }", "t.conf:3:20: relay names no smarthost" },
 		{ FIRST DOMAIN "outbound { relay = \"lmtp://h\" }",
@@ -249,6 +253,11 @@ static void test_outbound(void **state)
 	assert_ptr_equal(route = config_next_route(c, route), &c->domains[0]);
 	assert_ptr_equal(route = config_next_route(c, route), &c->outbound.route);
 	assert_null(config_next_route(c, route));
+
+	c = read_clean(FIRST DOMAIN RELAY "listen \"1.2.3.4:587\" { outbound_from = { \"accounts\" } "
+		"proxy_protocol_from = \"0.0.0.0/0\" }");
+	assert_true(c->listeners[0].outbound && c->listeners[0].accounts);
+	assert_int_equal(c->listeners[0].outbound_net_count, 0);
 
 	c = read_clean(FIRST DOMAIN);
 	assert_null(config_next_route(c, &c->domains[0]));
