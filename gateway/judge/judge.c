@@ -122,20 +122,30 @@ int judge_confine(const char *command, unsigned allow)
 	return COMMAND_OK;
 }
 
+static bool ends_in_cr(struct str line)
+{
+	return line.n && line.p[line.n - 1] == '\r';
+}
+
 struct str judge_crlf(struct arena *arena, struct str text)
 {
+	struct str rest = text, line;
 	size_t lone = 0, n = 0;
-	char *p;
 
-	for (size_t i = 0; i < text.n; i++)
-		lone += text.p[i] == '\n' && (i == 0 || text.p[i - 1] != '\r');
+	while (str_cut(&rest, '\n', &line))
+		lone += rest.p && !ends_in_cr(line);
 	if (!lone)
 		return text;
-	p = arena_alloc(arena, text.n + lone);
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] == '\n' && (i == 0 || text.p[i - 1] != '\r'))
+	char *p = arena_alloc(arena, text.n + lone);
+	rest = text;
+	while (str_cut(&rest, '\n', &line)) {
+		memcpy(p + n, line.p, line.n);
+		n += line.n;
+		if (!rest.p)
+			break;
+		if (!ends_in_cr(line))
 			p[n++] = '\r';
-		p[n++] = text.p[i];
+		p[n++] = '\n';
 	}
 	return str_from(p, n);
 }
