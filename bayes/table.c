@@ -105,6 +105,13 @@ static void place(struct table *t)
 	t->tokens = t->grams + TABLE_GRAMS;
 }
 
+/* Thousands of slots anywhere are read for each message: on small pages most of the time would go
+ * into finding the pages. Where the kernel or the file system has no large ones, nothing is lost. */
+static void expect_random_reads(const struct table *t)
+{
+	madvise(t->map, t->size, MADV_HUGEPAGE);
+}
+
 static int map_file(struct table *t, const char *path, struct err *err)
 {
 	bool write_it = t->mode == TABLE_WRITE;
@@ -123,6 +130,7 @@ static int map_file(struct table *t, const char *path, struct err *err)
 		t->map = NULL;
 		return err_sys(err, "model %s cannot be mapped", path);
 	}
+	expect_random_reads(t);
 	place(t);
 	return check_header(t->header, path, err);
 }
@@ -134,6 +142,7 @@ int table_open(struct table *t, const char *path, enum table_mode mode, struct e
 		t->map = mmap(
 			NULL, t->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		assert(t->map != MAP_FAILED);
+		expect_random_reads(t);
 		place(t);
 		init(t->header);
 		memcpy(t->header->salt, "gatepost, no key", sizeof(t->header->salt));
