@@ -53,16 +53,18 @@ static bool verifies(const struct mail *m, const struct mail_header *h, const st
 	return is_right;
 }
 
-/* How many of its signatures verify; all must. */
+/* How many of our signatures verify; all must. */
 static size_t count_signatures(const struct front *front, struct str message)
 {
-	struct arena *arena = arena_new(1 << 20);
+	struct arena *arena = arena_new(16 << 20);
 	struct mail *m = mail_parse(arena, message);
 	const struct mail_header *h = NULL;
 	size_t n = 0;
 
 	while ((h = mail_header(m, "DKIM-Signature", h))) {
 		bool is_one = false;
+		if (str_ifind(h->value, STR("d=example.net")) == h->value.n)
+			continue;
 		for (size_t i = 0; i < front->keyring.keys.n && !is_one; i++) {
 			const struct signkey *key = front->keyring.keys.v[i].key;
 			is_one = str_ifind(h->value, str_c(signkey_algorithm(key))) < h->value.n &&
@@ -117,6 +119,110 @@ static void test_signed(void **state)
 #define TALK(to) \
 	{ "1", "EHLO x\r\n", "3", "MAIL FROM:<bob@example.net>\r\n" to "DATA\r\n", "1", MESSAGE ".\r\n" }
 #define ALICE "RCPT TO:<alice@example.net>\r\n"
+
+static size_t count_headers(struct str message, const char *name)
+{
+	struct arena *arena = arena_new(16 << 20);
+	size_t n = mail_header_count(mail_parse(arena, message), name);
+
+	arena_free(&arena);
+	return n;
+}
+
+/* The same with an ARC set: all of it or nothing, and never for the price of the message. */
+static void test_sealed(void **state)
+{
+	static const char *const steps[8] = TALK(ALICE), *const held[8] = TALK("RCPT TO:<held@example.net>\r\n");
+	static const struct {
+		struct play play;
+		const char *const *steps;
+		size_t drafts, delivered, sets;
+	} rows[] = {
+		{ { .seal_as = "example.net" }, steps, 2, 1, 1 },
+		{ { .seal_as = "example.net", .drafts_die = 1 }, steps, 3, 1, 1 },
+		{ { .seal_as = "example.net", .drafts_die = 2 }, steps, 2, 1, 0 },
+		/* Half a set would be none. */
+		{ { .seal_as = "example.net", .drafts_live = 1, .drafts_die = 2 }, steps, 3, 1, 0 },
+		{ { .seal_as = "example.com" }, steps, 0, 1, 0 },
+		{ { .seal_as = NULL }, steps, 0, 1, 0 },
+		{ { .seal_as = "example.net" }, held, 0, 0, 0 },
+		{ { .seal_as = "example.net", .draft_hangs_up = true }, steps, 1, 0, 0 },
+		/* What is ours is signed, not sealed. */
+		{ { .seal_as = "example.net", .sign_for = "example.net" }, steps, 2, 1, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w = world_new(&rows[i].play);
+
+		give_keys(world_front(w), true, true);
+		world_talk(w, rows[i].steps);
+		if (world_drafts(w) != rows[i].drafts || world_delivered(w) != rows[i].delivered)
+			fail_msg("row %zu: %zu drafts, %zu delivered", i, world_drafts(w),
+				world_delivered(w));
+		if (rows[i].delivered) {
+			struct str message = world_message(w, 0);
+			assert_int_equal(count_headers(message, "ARC-Seal"), rows[i].sets);
+			assert_int_equal(count_headers(message, "ARC-Message-Signature"), rows[i].sets);
+			assert_int_equal(count_headers(message, "ARC-Authentication-Results"), rows[i].sets);
+			assert_int_equal(str_starts(message, "ARC-Seal: "), rows[i].sets);
+		}
+		world_free(&w);
+	}
+}
+
+/* A message of `n` times `piece`, with `before` and `behind`. */
+static const char *heap(struct buf *out, const char *before, const char *piece, size_t n, const char *behind)
+{
+	buf_clear(out);
+	buf_c(out, before);
+	while (n-- > 0)
+		buf_c(out, piece);
+	buf_c(out, behind);
+	buf_c(out, ".\r\n");
+	buf_char(out, '\0');
+	return out->p;
+}
+
+/* Whatever a message heaps up, its signatures keep within their caps, and hold. */
+static void test_heaps(void **state)
+{
+	static const struct {
+		const char *before, *piece;
+		size_t n;
+		const char *behind;
+	} rows[] = {
+		{ "From: a@example.net\r\nSubject:", "\r\n x", 9000, "\r\n\r\nbody\r\n" },
+		{ "From: a@example.net\r\n", "List-Unsubscribe-Post: x\r\n", 900, "\r\nbody\r\n" },
+		{ "From: a@example.net\r\n", "DKIM-Signature: x\r\n", 900, "\r\nbody\r\n" },
+		{ "", "From: a@example.net\r\n", 900, "\r\nbody\r\n" },
+		{ "From: a@example.net\r\n", "To:\r\nCc:\r\nSubject:\r\nReferences:\r\nList-Id:\r\n", 180, "" },
+		{ "From: a@example.net\r\n", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n", 900, "" },
+		{ "From: a@example.net\r\n\r\n", "\r\n", 40000, "" },
+		{ "From: a@example.net\r\n\r\n", " \t\r\n", 20000, "x\r\n" },
+		{ "no header at all\r\n", "x\r\n", 1, "" },
+		{ "", "\r\n", 1, "" },
+		{ ": \r\n :\r\n", "From\r\n", 5, "\r\n\r\n" },
+	};
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		struct play play = { .sign_for = i % 2 ? "example.net" : NULL,
+			.seal_as = i % 2 ? NULL : "example.net" };
+		struct world *w = world_new(&play);
+		const char *const steps[] = { "1", "EHLO x\r\n", "3",
+			"MAIL FROM:<bob@example.net>\r\n" ALICE "DATA\r\n", "1",
+			heap(&text, rows[i / 2].before, rows[i / 2].piece, rows[i / 2].n, rows[i / 2].behind), NULL };
+
+		give_keys(world_front(w), true, true);
+		if (strcmp(world_talk(w, steps), "220 250 250 250 354 250") != 0)
+			fail_msg("row %zu: %s", i / 2, world_transcript(w));
+		struct str message = world_message(w, 0);
+		if (i % 2 ? count_signatures(world_front(w), message) < 2 : !str_starts(message, "ARC-Seal: "))
+			fail_msg("row %zu: %.*s", i / 2, STR_ARG(str_sub(message, 0, 3000)));
+		world_free(&w);
+	}
+	buf_free(&text);
+}
 
 /* Between verdict and delivery. */
 static void test_session(void **state)
@@ -194,6 +300,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signed),
 		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_heaps),
 		cmocka_unit_test(test_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,9 @@ static void judge(struct world *w, struct channel *channel, struct ipc_packet *p
 		abort();
 	if (w->play.sign_for && request.stage == STAGE_MESSAGE)
 		w->front.sessions->transaction->sign_for = str_c(w->play.sign_for);
+	v.auth.arc = ARENA_NEW(arena, struct auth_arc);
+	v.auth.arc->result = AUTH_NONE;
+	v.authentication_results = STR("mx.example.net; none");
 	v.action = ACTION_FORWARD;
 	v.reply = STR("250 2.0.0 Ok");
 	v.recipients.n = request.facts.rcpt_to.n;
@@ -246,7 +249,8 @@ static void inspector_packet(void *context, struct channel *channel, struct ipc_
 	struct world *w = context;
 	bool message = packet->fd_count > 0;
 	struct arena *arena;
-	bool draft_dies = packet->type == EVALUATE_DRAFT && w->play.drafts_die;
+	bool draft_dies = packet->type == EVALUATE_DRAFT && w->play.drafts_die &&
+			  w->drafts >= w->play.drafts_live;
 
 	w->drafts += packet->type == EVALUATE_DRAFT;
 	w->play.drafts_die -= draft_dies;
@@ -533,8 +537,9 @@ static void make_config(struct world *w)
 		"hostname = \"mx.example.net\"\nfronts = 1\n"
 		"limits { message_size = \"100k\" front_memory = \"64MB\" }\n"
 		"domain \"example.net\" { backend = { \"smtp://127.0.0.1:%u\" } }\n"
-		"domain \"example.com\" { backend = { \"smtp://127.0.0.1:%u\" } tag_score = 1 }\n",
-		ntohs(sin.sin_port), ntohs(sin.sin_port));
+		"domain \"example.com\" { backend = { \"smtp://127.0.0.1:%u\" } tag_score = 1 }\n"
+		"arc { seal_as = \"%s\" }\n",
+		ntohs(sin.sin_port), ntohs(sin.sin_port), w->play.seal_as ? w->play.seal_as : "");
 	w->self.config = config_read(text, "test", w->self.arena, &conf);
 	if (conf_errors(conf)->n) {
 		fprintf(stderr, "%s\n", conf_errors(conf)->v[0]);
