@@ -156,8 +156,9 @@ static int write_all(int fd, struct str text)
 	return 0;
 }
 
-static int write_key(const char *path, const struct signkey *key, struct err *err)
+static int write_key(const char *path, const struct keyring_order *order, struct err *err)
 {
+	static const struct timespec oldest[2];
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 && errno == EEXIST)
@@ -165,9 +166,9 @@ static int write_key(const char *path, const struct signkey *key, struct err *er
 	if (fd < 0)
 		return err_sys(err, "cannot make %s", path);
 	struct buf pem = BUF_INIT;
-	signkey_pem(key, &pem);
-	int result = write_all(fd, buf_str(&pem)) < 0 || fsync(fd) < 0 ?
-		err_sys(err, "cannot write %s", path) : 0;
+	signkey_pem(order->key, &pem);
+	int result = write_all(fd, buf_str(&pem)) < 0 || (order->next && futimens(fd, oldest) < 0) ||
+		fsync(fd) < 0 ? err_sys(err, "cannot write %s", path) : 0;
 	explicit_bzero(pem.p, pem.n);
 	buf_free(&pem);
 	close(fd);
@@ -187,19 +188,19 @@ static int sync_folder(const char *folder, struct err *err)
 	return result;
 }
 
-int keyring_store(const char *state_dir, struct str domain, struct str selector,
-	const struct signkey *key, struct arena *arena, const char **path_r, struct err *err)
+int keyring_store(const char *state_dir, const struct keyring_order *order, struct arena *arena,
+	const char **path_r, struct err *err)
 {
 	const char *folder = folder_of(state_dir, arena);
 	const char *path = arena_cstr(arena, arena_printf(arena, "%s/%.*s" MIDDLE "%.*s" SUFFIX,
-		folder, STR_ARG(selector), STR_ARG(domain)));
+		folder, STR_ARG(order->selector), STR_ARG(order->domain)));
 
 	/* Made by root it would be nobody's who runs: that is setup's business. */
 	if (geteuid() != 0 && mkdir(state_dir, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot make the state folder %s", state_dir);
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot make %s (`gatepost setup` makes the state folder)", folder);
-	if (write_key(path, key, err) < 0 || sync_folder(folder, err) < 0)
+	if (write_key(path, order, err) < 0 || sync_folder(folder, err) < 0)
 		return -1;
 	*path_r = path;
 	return 0;

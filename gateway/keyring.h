@@ -4,8 +4,9 @@
  * A key is state_dir/dkim/SELECTOR._domainkey.DOMAIN.pem: the name is the one under which
  * its public half is published. Files and folder are for their owner alone: the fronts
  * read them while they start, before they give up their privileges. Several selectors of a
- * domain stand side by side, so that keys can be changed: the newest of each algorithm signs,
- * an older one stays until no mail that it signed is on its way.
+ * domain stand side by side, so that keys can be changed: the newest of each algorithm signs, by the time
+ * of its file; an older one stays until no mail that it signed is on its way. The next one is stored as
+ * older than all: it may be published before it signs, and does so once its file is touched.
  *
  *	struct keyring ring;
  *	if (keyring_load(config->state_dir, arena, &ring, err) < 0)
@@ -39,9 +40,13 @@ const struct keyring_key *keyring_find(const struct keyring *ring, struct str do
 	const char *algorithm);
 /* For each domain that `config` wants to sign with, and that has no key, an error of `conf`. */
 void keyring_check(const struct keyring *ring, const struct config *config, struct conf *conf);
-/* Writes it, durably; a key that is there already is an error. domain and selector are host names.
- * *path_r is the file, in the arena. */
-int keyring_store(const char *state_dir, struct str domain, struct str selector,
-	const struct signkey *key, struct arena *arena, const char **path_r, struct err *err);
+struct keyring_order {
+	struct str domain, selector; /* host names */
+	const struct signkey *key;
+	bool next; /* does not sign yet, unless it is the only one */
+};
+/* Writes it, durably; a key that is there already is an error. *path_r is the file, in the arena. */
+int keyring_store(const char *state_dir, const struct keyring_order *order, struct arena *arena,
+	const char **path_r, struct err *err);
 
 #endif

@@ -11,13 +11,15 @@
 
 struct keygen_values {
 	struct cli_common common;
-	bool ed25519;
+	bool ed25519, next;
 	const char *selector;
 };
 static const struct command_option keygen_options[] = {
 	CLI_COMMON(struct keygen_values),
 	COMMAND_FLAG('e', "ed25519", struct keygen_values, ed25519,
 		"An Ed25519 key (RFC 8463), to stand beside an RSA one: not every verifier knows it."),
+	COMMAND_FLAG('n', "next", struct keygen_values, next,
+		"The key does not sign while the domain has another of its kind: it can be published first."),
 	COMMAND_OPTION('s', "selector", "NAME", OPTION_STRING, struct keygen_values, selector, NULL,
 		"The key's selector; by default a new one, from the date."),
 	COMMAND_OPTIONS_END,
@@ -81,8 +83,12 @@ static int show_new(const struct keygen_values *v, const struct keyring_key *key
 	struct buf out = BUF_INIT;
 	buf_printf(&out, "The key is in %s. Publish its public half:\n\n", file);
 	add_record(&out, key, arena);
-	buf_c(&out, "\nOnce that can be looked up, reload the gateway: what it sends for the domain is "
-		"then signed.\n");
+	if (v->next)
+		buf_printf(&out, "\nOnce that can be looked up, touch %s and reload the gateway: what it "
+			"sends for the domain is then signed by it.\n", file);
+	else
+		buf_c(&out, "\nOnce that can be looked up, reload the gateway: what it sends for the domain "
+			"is then signed.\n");
 	return cli_print(&out);
 }
 
@@ -113,8 +119,9 @@ static int generate(const struct keygen_values *v, const struct config *config, 
 			STR_ARG(key.selector)), COMMAND_USAGE;
 	if (signkey_generate(v->ed25519, &key.key, &err) < 0)
 		return cli_fail("%s", err.text);
-	int code = keyring_store(config->state_dir, key.domain, key.selector, key.key, arena, &file,
-		&err) < 0 ? cli_fail("%s", err.text) : show_new(v, &key, file, arena);
+	struct keyring_order order = { key.domain, key.selector, key.key, v->next };
+	int code = keyring_store(config->state_dir, &order, arena, &file, &err) < 0 ?
+		cli_fail("%s", err.text) : show_new(v, &key, file, arena);
 	signkey_free(&key.key);
 	return code;
 }
@@ -173,8 +180,12 @@ const struct command cli_dkim_keygen = {
 	"dkim keygen", "Makes a key to sign a domain's mail with.", .arguments = "DOMAIN",
 	.min_args = 1, .max_args = 1,
 	.description = "The private key is kept in the state folder, for its owner alone; the record to "
-		"publish is printed. An older key of the domain stays: remove its file, and then its "
-		"record, when no mail that it signed is on its way any more.",
+		"publish is printed. Of several keys of a domain the newest RSA and the newest Ed25519 one "
+		"sign, by the time of their files, as they were at the last start or reload. To change a "
+		"key: make one with --next and another selector, and publish it; when its record can be "
+		"looked up everywhere (gatepost doctor DOMAIN shows it, and the negative TTL of the zone has "
+		"passed), touch its file and reload; a week later, when no mail that the old one signed is on "
+		"its way any more, remove the old file, reload, and withdraw its record.",
 	.options = keygen_options, .size = sizeof(struct keygen_values), .run = keygen,
 };
 const struct command cli_dkim_list = {

@@ -77,7 +77,7 @@ static void check_key(struct doctor *d, const struct doctor_key *key)
 			dns_rcode_names[a->rcode]);
 	} else if (dns_answer_is_void(a)) {
 		doctor_say(d, state, "dkim", "The key %s is not published.%s", name,
-			key->signs ? "" : " It signs no more: its file may go.");
+			key->signs ? "" : " It does not sign: publish it before it does, or remove its file.");
 		suggest_key(d, key);
 	} else if (pubkey_select(a, key->algorithm, d->arena, &record, &reason) < 0 ||
 		pubkey_verify(record, key->algorithm, probe, key->signature, d->arena,

@@ -275,9 +275,17 @@ def test_a_new_key_signs_from_the_next_reload_on(sealer, sink, dns):
     delivered = deliver(sealer, sink, MESSAGE)
     assert selector_of(delivered) == b"s2"
     assert verify(dns, delivered)[0] == dkim.CV_Pass
-    pathlib.Path(sealer.key["file"]).unlink()
-    assert sealer.reload()["event"] == "reloaded"
-    assert selector_of(deliver(sealer, sink, MESSAGE)) == b"s2"
+
+
+def test_a_key_is_published_before_it_signs_and_withdrawn_after(sealer, sink, dns):
+    following = make_key(sealer, "example.net", "--selector", "s2", "--next")
+    for step, selector in ((lambda: None, b"s1"),
+                           (lambda: pathlib.Path(following["file"]).touch(), b"s2"),
+                           (lambda: pathlib.Path(sealer.key["file"]).unlink(), b"s2")):
+        step()
+        assert sealer.reload()["event"] == "reloaded"
+        delivered = deliver(sealer, sink, MESSAGE)
+        assert selector_of(delivered) == selector and verify(dns, delivered)[0] == dkim.CV_Pass
 
 
 def test_a_key_that_is_missing_is_an_error_that_names_the_remedy(sealer, sink):

@@ -39,9 +39,11 @@ static const char *store(const char *domain, const char *selector, bool ed25519,
 	const char *path;
 
 	assert_int_equal(signkey_generate(ed25519, &key, NULL), 0);
-	if (keyring_store(folder, str_c(domain), str_c(selector), key, arena, &path, &err) < 0)
+	struct keyring_order order = { str_c(domain), str_c(selector), key, made == 0 };
+	if (keyring_store(folder, &order, arena, &path, &err) < 0)
 		fail_msg("%s", err.text);
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	if (made)
+		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 	signkey_free(&key);
 	return path;
 }
@@ -65,10 +67,12 @@ static void test_rotation(void **state)
 	store("example.net", "new", true, 2000);
 	store("example.net", "rsa", false, 1500);
 	store("other.example", "new", true, 3000);
+	store("example.net", "z-next", true, 0);
+	store("only.example", "z-next", true, 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(keyring_load(folder, arena, &ring, &err), 0);
-	assert_int_equal(ring.keys.n, 4);
+	assert_int_equal(ring.keys.n, 6);
 	const struct keyring_key *key = keyring_find(&ring, STR("Example.NET"), "ed25519-sha256");
 	assert_non_null(key);
 	assert_true(str_eq_c(key->selector, "new") && str_eq_c(key->domain, "example.net"));
@@ -76,6 +80,7 @@ static void test_rotation(void **state)
 	assert_true(key && str_eq_c(key->selector, "rsa"));
 	assert_null(keyring_find(&ring, STR("other.example"), "rsa-sha256"));
 	assert_null(keyring_find(&ring, STR("mail.example.net"), "rsa-sha256"));
+	assert_non_null(keyring_find(&ring, STR("only.example"), "ed25519-sha256"));
 	keyring_free(&ring);
 }
 
@@ -86,8 +91,8 @@ static void test_twice(void **state)
 	const char *path = store("example.net", "s", true, 1000);
 
 	assert_int_equal(signkey_generate(true, &key, NULL), 0);
-	assert_int_equal(keyring_store(folder, STR("example.net"), STR("s"), key, arena, &path, &err),
-		-1);
+	struct keyring_order order = { STR("example.net"), STR("s"), key, false };
+	assert_int_equal(keyring_store(folder, &order, arena, &path, &err), -1);
 	assert_non_null(strstr(err.text, "another selector"));
 	signkey_free(&key);
 }
