@@ -17,6 +17,7 @@ static const struct field question_fields[] = {
 	FIELD_INT(struct dns_question, type),
 	FIELD_OCTETS(struct dns_question, name),
 	FIELD_INT(struct dns_question, timeout_ms),
+	FIELD_BOOL(struct dns_question, reserved),
 	FIELD_END,
 };
 const struct record dns_question_record = RECORD("dns question", struct dns_question, question_fields);
@@ -27,6 +28,7 @@ static const struct field answer_fields[] = {
 	FIELD_ENUM(struct dns_answer, rcode, dns_rcode_names),
 	FIELD_INT(struct dns_answer, ttl),
 	FIELD_BOOL(struct dns_answer, secure),
+	FIELD_INT(struct dns_answer, steps),
 	FIELD_STRS(struct dns_answer, data),
 	FIELD_END,
 };

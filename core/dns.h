@@ -39,6 +39,15 @@ struct dns_question {
 	int64_t type; /* enum dns_type */
 	struct str name;
 	int64_t timeout_ms; /* answered TIMEOUT after this; 0: the resolver's default */
+	bool reserved;	    /* draws upon dns_steps.reserved */
+};
+
+/*
+ * How many more questions may go out for aliases, CNAMEs that are followed one by one, for all
+ * questions of a batch together: a sender's zone decides how many there are.
+ */
+struct dns_steps {
+	int64_t ordinary, reserved;
 };
 
 /*
@@ -52,6 +61,7 @@ struct dns_answer {
 	int rcode; /* enum dns_rcode */
 	int64_t ttl;
 	bool secure; /* validated by DNSSEC */
+	int64_t steps; /* questions more than one that it took, for aliases */
 	struct str_list data;
 };
 

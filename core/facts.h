@@ -87,7 +87,8 @@ int facts_from_json(struct str json, struct arena *arena, struct facts *facts_r,
 /* Every question has an answer; CNAMEs are followed (at most 16). */
 void facts_zone_answer(const struct facts_zone *zone, struct arena *arena,
 	const struct dns_question *q, struct dns_answer *answer_r);
-/* Recorded facts, replayable; the answers become the zone. Appends to out. */
+/* Recorded facts, replayable; the answers become the zone, with "aliases": {"TXT": 2} beside those that took
+ * steps. Appends to out. */
 void facts_to_json(const struct facts *facts, struct buf *out);
 
 #endif

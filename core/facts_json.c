@@ -14,6 +14,7 @@ enum { ALIAS_HOPS = 16 };
 struct zone_set {
 	int64_t type; /* 0: the rcode for every type that is not listed */
 	int rcode;
+	int64_t steps; /* of the aliases that led to it, where those are not recorded themselves */
 	struct str_list data;
 };
 struct zone_name {
@@ -264,6 +265,24 @@ static int read_set(struct reader *r, const char *name, const char *type, json_t
 	return rc < 0 ? err_prefix(r->err, "\"dns\": \"%.100s\"", name) : 0;
 }
 
+/* How many aliases were followed for answers of this name, by type: in recorded facts. */
+static int read_steps(struct reader *r, const char *name, json_t *json, struct zone_name *zone_name)
+{
+	const char *key = NULL;
+	json_t *value;
+	json_object_foreach(json, key, value) {
+		int64_t type = dns_type_parse(str_c(key)), n = json_integer_value(value);
+		if (!type || !json_is_integer(value) || n < 0 || n > ALIAS_HOPS)
+			break;
+		for (size_t i = 0; i < zone_name->sets.n; i++)
+			if (zone_name->sets.v[i].type == type)
+				zone_name->sets.v[i].steps = n;
+	}
+	if (json_is_object(json) && !key)
+		return 0;
+	return err_set(r->err, "\"dns\": \"%.100s\": \"aliases\": expected numbers by type", name);
+}
+
 static int read_name(struct reader *r, const char *name, size_t name_length, json_t *json,
 	struct zone_name *name_r)
 {
@@ -275,6 +294,8 @@ static int read_name(struct reader *r, const char *name, size_t name_length, jso
 		return err_set(r->err, "\"dns\": \"%.100s\": expected an object", name);
 	name_r->sets.v = arena_array(r->arena, json_object_size(json), sizeof(struct zone_set));
 	json_object_foreach(json, key, value) {
+		if (strcmp(key, "aliases") == 0)
+			continue;
 		struct zone_set *set = &name_r->sets.v[name_r->sets.n++];
 		if (strcmp(key, "rcode") == 0) {
 			set->rcode = rcode_from(r, name, value);
@@ -284,7 +305,8 @@ static int read_name(struct reader *r, const char *name, size_t name_length, jso
 			return -1;
 		}
 	}
-	return 0;
+	value = json_object_get(json, "aliases");
+	return value ? read_steps(r, name, value, name_r) : 0;
 }
 
 static int read_dns(struct reader *r, json_t *json)
@@ -404,6 +426,7 @@ void facts_zone_answer(const struct facts_zone *zone, struct arena *arena,
 			alias = set_find(name, DNS_CNAME);
 		if (alias && alias->data.n) {
 			owner = alias->data.v[0];
+			answer_r->steps++;
 			continue;
 		}
 		if (!set)
@@ -411,6 +434,7 @@ void facts_zone_answer(const struct facts_zone *zone, struct arena *arena,
 		if (set) {
 			answer_r->rcode = set->rcode;
 			answer_r->data = set->data;
+			answer_r->steps += set->steps;
 		}
 		return;
 	}
@@ -485,6 +509,21 @@ static void answer_to_json(const struct dns_answer *a, struct buf *out)
 	buf_char(out, ']');
 }
 
+static void steps_to_json(const struct facts *facts, size_t i, struct buf *out)
+{
+	bool any = false;
+	for (size_t k = i; k < facts->dns.n; k++) {
+		const struct dns_answer *a = &facts->dns.v[k];
+		if (!a->steps || !dns_name_eq(a->name, facts->dns.v[i].name))
+			continue;
+		buf_printf(out, "%s\"%s\": %lld", any ? ", " : ", \"aliases\": {",
+			dns_type_name(a->type), (long long)a->steps);
+		any = true;
+	}
+	if (any)
+		buf_char(out, '}');
+}
+
 /* All answers for the name of answer i, unless an earlier one had the same name. */
 static bool name_to_json(const struct facts *facts, size_t i, bool first, struct buf *out)
 {
@@ -502,6 +541,7 @@ static bool name_to_json(const struct facts *facts, size_t i, bool first, struct
 			buf_c(out, ", ");
 		answer_to_json(&facts->dns.v[k], out);
 	}
+	steps_to_json(facts, i, out);
 	buf_char(out, '}');
 	return true;
 }

@@ -23,8 +23,9 @@ static uint64_t question_hash(enum dns_type type, struct str name)
 	return (h ^ (uint64_t)type) * 1099511628211u;
 }
 
+/* answer: NULL while there is none. */
 static struct question *note_question(struct filter_call *call, enum dns_type type,
-	struct str name, bool answered)
+	struct str name, const struct dns_answer *answer)
 {
 	struct question_list *list = call->asked;
 	uint64_t hash = question_hash(type, name);
@@ -35,7 +36,10 @@ static struct question *note_question(struct filter_call *call, enum dns_type ty
 		struct question *q = &list->v[i];
 
 		if (q->hash == hash && q->type == (int64_t)type && dns_name_eq(q->name, name)) {
-			q->answered |= answered;
+			if (answer) {
+				q->answered = true;
+				q->steps = answer->steps;
+			}
 			return q;
 		}
 	}
@@ -49,7 +53,8 @@ static struct question *note_question(struct filter_call *call, enum dns_type ty
 		.type = type,
 		.name = arena_dup(call->arena, name),
 		.hash = hash,
-		.answered = answered,
+		.answered = answer != NULL,
+		.steps = answer ? answer->steps : 0,
 	};
 	return &list->v[list->n++];
 }
@@ -83,6 +88,7 @@ static void need_dns(struct filter_call *call, enum dns_type type, struct str na
 	q->type = type;
 	q->name = arena_dup(call->arena, name);
 	q->timeout_ms = call->remaining_ms;
+	q->reserved = call->filter && call->filter->has_reserve;
 }
 
 int ask_dns(struct filter_call *call, enum dns_type type, struct str name,
@@ -94,7 +100,7 @@ int ask_dns(struct filter_call *call, enum dns_type type, struct str name,
 	size_t wire_length;
 
 	if (a) {
-		note_question(call, type, name, true);
+		note_question(call, type, name, a);
 		*answer_r = a;
 		return 1;
 	}
@@ -103,7 +109,7 @@ int ask_dns(struct filter_call *call, enum dns_type type, struct str name,
 		*answer_r = made_up_answer(call, type, name, DNS_NXDOMAIN);
 		return 1;
 	}
-	q = note_question(call, type, name, false);
+	q = note_question(call, type, name, NULL);
 	if (q && q->refused) {
 		*answer_r = made_up_answer(call, type, name, DNS_TIMEOUT);
 		return 1;

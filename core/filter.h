@@ -84,12 +84,14 @@ struct filter_call {
 	const void *score_context;
 };
 
-/* Questions are counted: see LIMIT_DNS_QUESTIONS, LIMIT_AUTH_DNS_QUESTIONS. */
+/* Questions are counted, with the steps of their aliases: see LIMIT_DNS_QUESTIONS,
+ * LIMIT_AUTH_DNS_QUESTIONS. */
 struct question {
 	int64_t type;
 	struct str name;
 	uint64_t hash; /* of name and type, without case */
 	bool answered, refused;
+	int64_t steps; /* of the answer */
 };
 struct question_list {
 	struct question *v;
@@ -111,7 +113,8 @@ struct filter {
 	const char *default_on_error;	/* "ignore" (also NULL), "tempfail" or "quarantine" */
 	const struct filter_section *sections; /* that its section may hold; ends with a NULL name */
 	bool disabled_by_default;
-	bool authenticates;		/* counts against LIMIT_AUTH_DNS_QUESTIONS: spf, dkim, dmarc, arc */
+	bool authenticates;		/* counts against LIMIT_AUTH_DNS_QUESTIONS: iprev, spf, dkim, dmarc, arc */
+	bool has_reserve;		/* … with LIMIT_DMARC_DNS_QUESTIONS of them for itself */
 	int (*start)(void *conf, const struct env *env, struct err *err); /* may be NULL */
 	void (*stop)(void *conf); /* gives back what start() took outside the arena; may be NULL */
 	const char *(*version)(const void *conf); /* of the data it judges by, one word; may be NULL */

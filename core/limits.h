@@ -53,15 +53,16 @@
 #define LIMIT_FINDINGS            256
 #define LIMIT_ROUNDS              40  /* evaluate, answer, evaluate again */
 #define LIMIT_DNS_QUESTIONS       100 /* a message: all filters; sender authentication alone 40 */
-#define LIMIT_AUTH_DNS_QUESTIONS  40
+#define LIMIT_AUTH_DNS_QUESTIONS  40 /* with their alias steps: what a sender's zones can make us ask */
+#define LIMIT_DMARC_DNS_QUESTIONS 8 /* of those 40 that SPF, keys and the rest leave to DMARC's walk */
 #define LIMIT_DNS_RECORDS         128 /* of one answer that are kept */
 #define LIMIT_RESOLVER_QUESTIONS  4000 /* being asked at once, for all fronts */
 #define LIMIT_DMARC_RUA           2000 /* octets; what is beyond is not reported to */
-#define LIMIT_DNS_ALIASES         2 /* CNAMEs behind one another: each is a question more */
+#define LIMIT_DNS_ALIASES         8 /* CNAMEs behind one another: each is a question more */
 #define LIMIT_DKIM_SIGNATURES     10
 #define LIMIT_ARC_SETS            50 /* RFC 8617 4.2.1: in one chain */
 #define LIMIT_ARC_SIGNATURES      10 /* verified: the newest message signature, and each seal */
-#define LIMIT_SPF_DNS_QUESTIONS   22 /* of those 40, so that keys (10) and DMARC's walk (8) are left */
+#define LIMIT_SPF_DNS_QUESTIONS   24 /* of those 40: 8 includes and 2 mx of 5 hosts are 21 */
 #define LIMIT_SPF_TERMS           10
 #define LIMIT_SPF_VOIDS           2
 #define LIMIT_SPF_RECORD_BYTES    8192

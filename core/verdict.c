@@ -27,6 +27,8 @@ static const struct record need_counter_record = RECORD("counter", struct need_c
 
 static const struct field needs_fields[] = {
 	FIELD_RECORDS(struct needs, dns, &dns_question_record),
+	FIELD_INT(struct needs, steps),
+	FIELD_INT(struct needs, reserved_steps),
 	FIELD_BOOL(struct needs, scan),
 	FIELD_INT(struct needs, scan_timeout_ms),
 	FIELD_RECORDS(struct needs, counters, &need_counter_record),

@@ -37,6 +37,7 @@ struct need_counter {
 /* What an evaluation lacks. Each question carries the time that its filter still allows. */
 struct needs {
 	LIST(struct dns_question) dns;
+	int64_t steps, reserved_steps; /* struct dns_steps */
 	bool scan;
 	int64_t scan_timeout_ms;
 	LIST(struct need_counter) counters;

@@ -373,6 +373,7 @@ const struct filter filter_dmarc = {
 	/* More than SPF and DKIM may wait: a sender whose own DNS is slow gains nothing by it. */
 	.default_timeout = "40s",
 	.authenticates = true,
+	.has_reserve = true,
 	.start = dmarc_start,
 	.run = dmarc_run,
 };

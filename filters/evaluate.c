@@ -234,20 +234,35 @@ static bool run_slots(struct evaluation *ev)
 
 struct question_count {
 	const struct question *seen[LIMIT_DNS_QUESTIONS + 1];
-	size_t all, auth;
+	size_t all;
+	int64_t auth;	 /* with alias steps */
+	int64_t reserve; /* what is left of DMARC's */
 };
 
+static int64_t left_for(const struct question_count *count, const struct filter *f)
+{
+	int64_t left = LIMIT_AUTH_DNS_QUESTIONS - count->auth;
+
+	if (!f->has_reserve)
+		left -= count->reserve;
+	return left > 0 ? left : 0;
+}
+
 /* Counts q unless its like was counted already. Returns false when it is one too many. */
-static bool count_question(struct question_count *count, const struct question *q, bool auth)
+static bool count_question(struct question_count *count, const struct question *q,
+	const struct filter *f)
 {
 	for (size_t i = 0; i < count->all; i++)
 		if (count->seen[i]->hash == q->hash && count->seen[i]->type == q->type &&
 			dns_name_eq(count->seen[i]->name, q->name))
 			return true;
-	if (count->all >= LIMIT_DNS_QUESTIONS || (auth && count->auth >= LIMIT_AUTH_DNS_QUESTIONS))
+	if (count->all >= LIMIT_DNS_QUESTIONS || (f->authenticates && !left_for(count, f)))
 		return false;
 	count->seen[count->all++] = q;
-	count->auth += auth;
+	if (f->authenticates)
+		count->auth += 1 + q->steps;
+	if (f->has_reserve)
+		count->reserve -= count->reserve > q->steps ? 1 + q->steps : count->reserve;
 	return true;
 }
 
@@ -258,24 +273,29 @@ static bool count_question(struct question_count *count, const struct question *
  */
 static bool refuse_questions(struct evaluation *ev)
 {
-	struct question_count count = { .all = 0 };
+	struct question_count count = { .reserve = LIMIT_DMARC_DNS_QUESTIONS };
 	bool refused = false;
 
 	for (int answered = 1; answered >= 0; answered--) {
 		for (size_t i = 0; i < ev->engine->count; i++) {
 			struct question_list *asked = &ev->slots[i].asked;
-			bool auth = ev->engine->runners[i].filter->authenticates;
+			const struct filter *f = ev->engine->runners[i].filter;
 
 			for (size_t k = 0; k < asked->n; k++) {
 				struct question *q = &asked->v[k];
 
 				if (q->answered != answered || q->refused ||
-					count_question(&count, q, auth) || answered)
+					count_question(&count, q, f) || answered)
 					continue;
 				q->refused = refused = true;
 			}
 		}
 	}
+	ev->needs.reserved_steps = count.reserve < LIMIT_AUTH_DNS_QUESTIONS - count.auth ?
+		count.reserve : LIMIT_AUTH_DNS_QUESTIONS - count.auth;
+	if (ev->needs.reserved_steps < 0)
+		ev->needs.reserved_steps = 0;
+	ev->needs.steps = LIMIT_AUTH_DNS_QUESTIONS - count.auth - count.reserve;
 	return refused;
 }
 

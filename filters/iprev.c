@@ -84,5 +84,6 @@ const struct filter filter_iprev = {
 	.stages = STAGE_CONNECT | STAGE_MESSAGE,
 	.findings = iprev_findings,
 	.default_timeout = "10s",
+	.authenticates = true,
 	.run = iprev_run,
 };

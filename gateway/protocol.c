@@ -98,6 +98,8 @@ const struct record draft_reply_record =
 
 static const struct field resolve_request_fields[] = {
 	FIELD_RECORDS(struct resolve_request, questions, &dns_question_record),
+	FIELD_INT(struct resolve_request, steps),
+	FIELD_INT(struct resolve_request, reserved_steps),
 	FIELD_END,
 };
 const struct record resolve_request_record =

@@ -130,6 +130,7 @@ struct draft_reply { /* as struct sign_draft; head empty: the message must get n
 
 struct resolve_request {
 	LIST(struct dns_question) questions;
+	int64_t steps, reserved_steps; /* struct dns_steps */
 };
 struct resolve_reply {
 	LIST(struct dns_answer) answers; /* in the order of the questions */

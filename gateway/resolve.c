@@ -1,14 +1,19 @@
 #include "gateway/resolve.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unbound.h>
 #include <unbound-event.h>
+#include <unistd.h>
 
 #include "core/limits.h"
 
 #define ROOT_KEY_FILE "/usr/share/dns/root.key"
 #define CLASS_IN      1
 #define TYPE_DNSKEY   48
+
+#define FORWARDER_PACKET_MS 2000
+#define SERVER_PACKET_MS    500
 
 /* The root's keys (IANA, root-anchors.xml), for where the system's file is missing. */
 static const char *const root_keys[] = {
@@ -20,6 +25,7 @@ struct resolve {
 	struct loop *loop;
 	struct ub_ctx *unbound;
 	int64_t timeout_ms;
+	int64_t packet_ms; /* without an answer for so long the library asks again */
 	bool has_anchor;
 	size_t in_flight;
 	resolve_check_fn *check;
@@ -30,9 +36,13 @@ struct batch;
 struct asked {
 	struct batch *batch;
 	const struct dns_question *question;
+	struct dns_question now; /* what libunbound is asked: the name itself, or where aliases lead */
 	struct dns_answer *answer;
 	struct loop_timer *deadline;
 	int id; /* libunbound's */
+	int64_t started_ms;
+	int64_t steps;
+	bool is_insecure; /* an alias on the way was */
 	bool is_answered;
 };
 struct batch {
@@ -40,6 +50,7 @@ struct batch {
 	struct arena *arena;
 	struct dns_answer *answers;
 	size_t count, left;
+	struct dns_steps steps; /* left */
 	resolve_done_fn *done;
 	void *context;
 };
@@ -51,9 +62,10 @@ static int check(int code, const char *what, struct err *err)
 	return code == 0 ? 0 : err_set(err, "DNS: %s: %s", what, ub_strerror(code));
 }
 
-static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, struct err *err)
+static int set_options(struct resolve *resolve, const struct config_dns *dns, struct err *err)
 {
-	char third[32], two_thirds[32], aliases[32];
+	struct ub_ctx *unbound = resolve->unbound;
+	char third[32], two_thirds[32], packet[32];
 	const struct {
 		const char *name, *value;
 	} options[] = {
@@ -71,28 +83,46 @@ static int set_options(struct ub_ctx *unbound, const struct config_dns *dns, str
 		 */
 		{ "cache-max-negative-ttl:", "900" },
 		{ "qname-minimisation:", "yes" },
-		/*
-		 * A sender's zone decides how often we ask. Aliases behind one another are followed
-		 * as far as honest zones need it, and who answers with an error is not asked again
-		 * and again: senders come back.
-		 */
-		{ "max-query-restarts:", aliases },
+		/* Who answers with an error is not asked again and again: senders come back. */
 		{ "outbound-msg-retry:", "1" }, /* of two packets */
 		{ "max-sent-count:", "16" },
 		/* Who is slow needs time, not more packets: above all a forwarder, which has work
 		 * of its own. Of a zone's servers one may be dead, and another waits. */
-		{ "infra-cache-min-rtt:", dns->forwarder_count > 0 ? "2000" : "500" },
+		{ "infra-cache-min-rtt:", packet },
 		{ "harden-below-nxdomain:", "yes" },
+		/* `prefetch` stays off: what it asks, no message's budget pays for. */
 	};
 
+	snprintf(packet, sizeof(packet), "%lld", (long long)resolve->packet_ms);
 	snprintf(third, sizeof(third), "%lld", (long long)(dns->cache_size / 3));
 	snprintf(two_thirds, sizeof(two_thirds), "%lld", (long long)(dns->cache_size / 3 * 2));
-	snprintf(aliases, sizeof(aliases), "%d", LIMIT_DNS_ALIASES);
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		if (check(ub_ctx_set_option(unbound, options[i].name, options[i].value),
 			    options[i].name, err) != 0)
 			return -1;
 	return 0;
+}
+
+/*
+ * A sender's zone decides how often we ask. Aliases are followed here (follow()), where their number is
+ * known, and not by the library: "0", which it takes from a file alone (ub_ctx_set_option() has it
+ * for a syntax error).
+ */
+static int forbid_aliases(struct ub_ctx *unbound, struct err *err)
+{
+	static const char text[] = "server:\n\tmax-query-restarts: 0\n";
+	char path[64];
+	int fd = memfd_create("unbound.conf", MFD_CLOEXEC), result;
+
+	if (fd < 0)
+		return err_sys(err, "DNS: memfd_create");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1)
+		result = check(ub_ctx_config(unbound, path), "max-query-restarts", err);
+	else
+		result = err_sys(err, "DNS: memfd");
+	close(fd);
+	return result;
 }
 
 /* How many records of the file were added: 0 if it is not there. -1: one of them is none. */
@@ -163,7 +193,7 @@ static int set_up(struct resolve *resolve, const struct config_dns *dns, struct 
 
 	/* What it has to tell is told by the answers. */
 	ub_ctx_debugout(unbound, NULL);
-	if (set_options(unbound, dns, err) != 0)
+	if (forbid_aliases(unbound, err) != 0 || set_options(resolve, dns, err) != 0)
 		return -1;
 	if (dns->dnssec && add_anchor(resolve, dns->trust_anchor ? dns->trust_anchor : "", err) != 0)
 		return -1;
@@ -184,6 +214,8 @@ struct resolve *resolve_new(struct loop *loop, const struct config_dns *dns, str
 		abort();
 	resolve->loop = loop;
 	resolve->timeout_ms = dns->timeout;
+	resolve->packet_ms =
+		dns->forwarder_count > 0 ? FORWARDER_PACKET_MS : SERVER_PACKET_MS;
 	resolve->unbound = ub_ctx_create_event(loop_base(loop));
 	if (resolve->unbound == NULL)
 		err_set(err, "DNS: libunbound cannot be started");
@@ -220,7 +252,56 @@ static void asked_finish(struct asked *asked)
 	/* The name is the asker's, whatever the packet said. */
 	asked->answer->name = asked->question->name;
 	asked->answer->type = asked->question->type;
+	asked->answer->steps = asked->steps;
 	batch_finish(asked->batch);
+}
+
+static int start(struct asked *asked);
+
+/* One question more, for an alias: is it allowed? */
+static bool take_step(struct asked *asked)
+{
+	struct dns_steps *steps = &asked->batch->steps;
+	int64_t *left = asked->question->reserved ? &steps->reserved : &steps->ordinary;
+
+	if (*left <= 0 || asked->steps >= LIMIT_DNS_ALIASES)
+		return false;
+	(*left)--;
+	asked->steps++;
+	return true;
+}
+
+/*
+ * To the library an alias that it may not follow is SERVFAIL; asked for the CNAME itself, it then
+ * answers from its cache. So a step costs one question: that for what the alias leads to, or, where
+ * it was a true SERVFAIL, that for a CNAME. True: the answer is yet to come.
+ */
+static bool follow(struct asked *asked)
+{
+	struct dns_answer *answer = asked->answer;
+	const struct resolve *resolve = asked->batch->resolve;
+
+	if (asked->now.type == asked->question->type) {
+		if (answer->rcode != DNS_SERVFAIL || asked->now.type == DNS_CNAME)
+			return false;
+		/* So late, it means that nobody answered. */
+		if (loop_now_ms(resolve->loop) - asked->started_ms >= resolve->packet_ms)
+			return false;
+		if (!take_step(asked))
+			return false;
+		asked->now.type = DNS_CNAME;
+	} else if (answer->data.n == 1) {
+		asked->is_insecure |= !answer->secure;
+		asked->now = (struct dns_question){ .type = asked->question->type,
+			.name = answer->data.v[0] };
+	} else {
+		*answer = (struct dns_answer){ .rcode = DNS_SERVFAIL };
+		return false;
+	}
+	if (start(asked) == 0)
+		return true;
+	*answer = (struct dns_answer){ .rcode = DNS_SERVFAIL };
+	return false;
 }
 
 /* libunbound's callback; it may run within ub_resolve_event(). */
@@ -229,18 +310,21 @@ static void on_answer(void *context, int rcode, void *packet, int n, int securit
 {
 	struct asked *asked = context;
 
-	(void)rcode;
 	(void)why;
 	(void)limited;
-	/* 0 insecure, 1 bogus, 2 secure. What is bogus arrives with a packet that looks good. */
-	if (packet == NULL || n <= 0 || security == 1) {
-		asked->answer->rcode = DNS_SERVFAIL;
+	/*
+	 * security: 0 insecure, 1 bogus, 2 secure. What is bogus arrives with a packet that looks
+	 * good; and with an rcode of its own the library hands over whatever packet came last.
+	 */
+	if (rcode != 0 || packet == NULL || n <= 0 || security == 1) {
+		*asked->answer = (struct dns_answer){ .rcode = DNS_SERVFAIL };
 	} else {
-		dns_parse_packet(asked->batch->arena, asked->question, packet, (size_t)n,
+		dns_parse_packet(asked->batch->arena, &asked->now, packet, (size_t)n,
 			asked->answer);
-		asked->answer->secure = security == 2;
+		asked->answer->secure = security == 2 && !asked->is_insecure;
 	}
-	asked_finish(asked);
+	if (!follow(asked))
+		asked_finish(asked);
 }
 
 static void on_deadline(void *context)
@@ -281,9 +365,11 @@ static int start(struct asked *asked)
 {
 	struct resolve *resolve = asked->batch->resolve;
 	struct buf name = BUF_INIT;
-	int result = name_text(asked->question->name, &name);
+	int result = name_text(asked->now.name, &name);
 
-	if (result == 0 && ub_resolve_event(resolve->unbound, name.p, (int)asked->question->type,
+	asked->started_ms = loop_now_ms(resolve->loop);
+
+	if (result == 0 && ub_resolve_event(resolve->unbound, name.p, (int)asked->now.type,
 				   CLASS_IN, asked, on_answer, &asked->id) != 0)
 		result = -1;
 	buf_free(&name);
@@ -296,7 +382,9 @@ static void ask(struct batch *batch, const struct dns_question *question, struct
 	struct asked *asked = ARENA_NEW(batch->arena, struct asked);
 	int64_t timeout_ms = question->timeout_ms;
 
-	*asked = (struct asked){ .batch = batch, .question = question, .answer = answer };
+	*asked = (struct asked){
+		.batch = batch, .question = question, .now = *question, .answer = answer
+	};
 	resolve->in_flight++;
 	answer->rcode = DNS_SERVFAIL;
 	if (resolve->in_flight > LIMIT_RESOLVER_QUESTIONS || start(asked) != 0) {
@@ -312,7 +400,7 @@ static void ask(struct batch *batch, const struct dns_question *question, struct
 }
 
 void resolve_ask(struct resolve *resolve, const struct dns_question *questions, size_t count,
-	struct arena *arena, resolve_done_fn *done, void *context)
+	const struct dns_steps *steps, struct arena *arena, resolve_done_fn *done, void *context)
 {
 	struct batch *batch = ARENA_NEW(arena, struct batch);
 
@@ -321,6 +409,7 @@ void resolve_ask(struct resolve *resolve, const struct dns_question *questions, 
 		.arena = arena,
 		.count = count,
 		.left = count + 1,
+		.steps = *steps,
 		.done = done,
 		.context = context,
 		.answers = ARENA_ARRAY(arena, count + 1, struct dns_answer) };
@@ -354,11 +443,11 @@ static void on_waited(void *context, const struct dns_answer *answers, size_t co
 }
 
 const struct dns_answer *resolve_wait(struct resolve *resolve, const struct dns_question *questions,
-	size_t count, struct arena *arena)
+	size_t count, const struct dns_steps *steps, struct arena *arena)
 {
 	struct waiting waiting = { .loop = resolve->loop };
 
-	resolve_ask(resolve, questions, count, arena, on_waited, &waiting);
+	resolve_ask(resolve, questions, count, steps, arena, on_waited, &waiting);
 	while (!waiting.is_done)
 		loop_run(resolve->loop);
 	return waiting.answers;

@@ -26,15 +26,16 @@ void resolve_free(struct resolve **resolve);
 /* The answers lie in the arena, in the order of the questions. */
 typedef void resolve_done_fn(void *context, const struct dns_answer *answers, size_t count);
 /*
- * Asks all at once; done is called exactly once, when the last one is answered: perhaps before
+ * Asks all at once, and follows aliases as far as LIMIT_DNS_ALIASES and `steps` (for all questions
+ * together) allow: past that a question is SERVFAIL. done is called exactly once, when the last one is answered: perhaps before
  * this returns (all were in the cache). Questions over LIMIT_DNS_QUESTIONS are SERVFAIL.
  * questions, what they point to, and arena must live until then.
  */
 void resolve_ask(struct resolve *resolve, const struct dns_question *questions, size_t count,
-	struct arena *arena, resolve_done_fn *done, void *context);
+	const struct dns_steps *steps, struct arena *arena, resolve_done_fn *done, void *context);
 /* The same, running the loop until the answers are there. For commands, not for roles. */
 const struct dns_answer *resolve_wait(struct resolve *resolve, const struct dns_question *questions,
-	size_t count, struct arena *arena);
+	size_t count, const struct dns_steps *steps, struct arena *arena);
 
 /* Asks for the root's keys; `result` is told whether DNSSEC works with these forwarders: what
  * is signed would all be refused otherwise. Called later, at most once. */

@@ -22,8 +22,13 @@ enum spf_answer spf_lookup_fail(struct spf_walk *walk, int result, const char *r
 static bool may_ask(const struct spf_walk *walk, enum dns_type type, struct str name, size_t share)
 {
 	const struct filter_call *call = walk->check->call;
+	size_t taken = 0;
 
-	return !call->asked || call->asked->n < share || facts_dns(call->facts, name, type);
+	if (!call->asked || facts_dns(call->facts, name, type))
+		return true;
+	for (size_t i = 0; i < call->asked->n; i++)
+		taken += 1 + (size_t)call->asked->v[i].steps;
+	return taken < share;
 }
 
 /* NULL: pending, or the share is used up, which is an error. */

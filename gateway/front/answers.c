@@ -110,6 +110,8 @@ static void ask_resolver(struct answers *a)
 		return;
 	request.questions.v = a->order.needs->dns.v;
 	request.questions.n = a->order.needs->dns.n;
+	request.steps = a->order.needs->steps;
+	request.reserved_steps = a->order.needs->reserved_steps;
 	if (a->front->resolver) {
 		record_encode(&resolve_request_record, &request, &payload);
 		a->resolve = channel_request(a->front->resolver, RESOLVE, buf_str(&payload), NULL,

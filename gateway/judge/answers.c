@@ -36,8 +36,11 @@ static void add_dns(const struct answers *answers, const struct needs *needs, st
 		for (size_t i = 0; i < more; i++)
 			facts_zone_answer(answers->zone, answers->arena, &q[i], &facts->dns.v[n + i]);
 	} else {
+		const struct dns_steps steps = { needs->steps, needs->reserved_steps };
+
 		begin = now_ms();
-		memcpy(facts->dns.v + n, resolve_wait(answers->resolve, q, more, answers->arena),
+		memcpy(facts->dns.v + n,
+			resolve_wait(answers->resolve, q, more, &steps, answers->arena),
 			more * sizeof(*facts->dns.v));
 		facts->waited_ms += now_ms() - begin;
 	}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/sandbox.h"
 
 struct doctor_values {
@@ -51,10 +52,11 @@ void doctor_record(struct doctor *d, const char *fmt, ...)
 
 const struct dns_answer *doctor_ask(struct doctor *d, enum dns_type type, struct str name)
 {
+	static const struct dns_steps steps = { LIMIT_DNS_ALIASES, 0 };
 	struct dns_question *q = ARENA_NEW(d->arena, struct dns_question);
 
 	*q = (struct dns_question){ .type = type, .name = name };
-	return resolve_wait(d->resolve, q, 1, d->arena);
+	return resolve_wait(d->resolve, q, 1, &steps, d->arena);
 }
 
 const char *doctor_name(struct doctor *d, struct str name)

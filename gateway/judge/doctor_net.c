@@ -11,7 +11,8 @@
 static bool is_resolved_bare(struct doctor *d)
 {
 	const struct dns_question root = { .type = DNS_NS, .name = STR("") };
-	const struct dns_answer *a = resolve_wait(d->unvalidated, &root, 1, d->arena);
+	const struct dns_steps none = { 0, 0 };
+	const struct dns_answer *a = resolve_wait(d->unvalidated, &root, 1, &none, d->arena);
 
 	return !dns_answer_is_error(a) && a->data.n;
 }

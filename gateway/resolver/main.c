@@ -95,8 +95,9 @@ static void on_request(void *context, struct channel *channel, struct ipc_packet
 	}
 	asker->in_flight++;
 	resolver->in_flight++;
-	resolve_ask(resolver->resolve, job->request.questions.v, job->request.questions.n, arena,
-		on_answers, job);
+	const struct dns_steps steps = { job->request.steps, job->request.reserved_steps };
+	resolve_ask(resolver->resolve, job->request.questions.v, job->request.questions.n, &steps,
+		arena, on_answers, job);
 }
 
 static void on_closed(void *context, struct channel *channel)

@@ -44,6 +44,15 @@ def cname_chains(length):
     return zone
 
 
+def keys_behind_chains():
+    zone = {EVIL: spf("v=spf1 -all")}
+    for n in range(10):
+        zone[f"s{n}._domainkey.d{n}.{EVIL}"] = {"CNAME": [f"k{n}-0.{EVIL}"]}
+        for step in range(20):
+            zone[f"k{n}-{step}.{EVIL}"] = {"CNAME": [f"k{n}-{step + 1}.{EVIL}"]}
+    return zone
+
+
 def cname_loop():
     zone = {EVIL: spf(f"v=spf1 a:l0.{EVIL} mx:l1.{EVIL} exists:l2.{EVIL} include:l3.{EVIL} -all")}
     for n in range(5):
@@ -101,6 +110,7 @@ DEEP = ".".join(["x"] * 110 + [EVIL])
 CASES = {
     "include bomb": (include_bomb(), mail()),
     "CNAME chains of 3": (cname_chains(3), mail()),
+    "CNAME chains of 8": (cname_chains(8), mail()),
     "CNAME chains of 100": (cname_chains(100), mail()),
     "CNAME loop": (cname_loop(), mail()),
     "many MX": (many_mx(), mail()),
@@ -109,9 +119,10 @@ CASES = {
     "macros": (macros(), mail()),
     "broken": (broken_everything(), mail()),
     "DMARC walk": ({EVIL: spf("v=spf1 -all")}, mail(DEEP)),
+    "keys behind chains": (keys_behind_chains(), mail(extra=signatures(100))),
     "100 signatures": ({EVIL: spf("v=spf1 -all")}, mail(extra=signatures(100))),
     "100 signatures with walks": (include_bomb(), mail(DEEP, signatures(100, "x" + ".x" * 100 + ".d{n}." + EVIL))),
-    "all at once": ({**include_bomb(), **ptr_flood(), EVIL: include_bomb()[EVIL]},
+    "all at once": ({**include_bomb(), **ptr_flood(), **keys_behind_chains(), EVIL: include_bomb()[EVIL]},
                     mail(DEEP, signatures(100, "x" + ".x" * 100 + ".d{n}." + EVIL))),
 }
 
@@ -143,6 +154,46 @@ def test_questions_of_one_message(exposed, dns, name, steps):
     dns.follows = steps == "forwarder"
     asked, seconds = count(exposed(), dns, message)
     assert asked < QUESTIONS and seconds < SECONDS
+
+
+def heavy():
+    """What large honest senders have: 8 includes, 2 mx of 5 hosts, keys at a provider, a deep name."""
+    domain, key = f"mail.news.{EVIL}", "v=DKIM1; p=MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
+    zone = {domain: spf("v=spf1 " + " ".join(f"include:s{n}.{EVIL}" for n in range(8))
+                        + f" mx:m0.{EVIL} mx:m1.{EVIL} -all"),
+            REVERSE: {"PTR": [f"out.{EVIL}"]}, f"out.{EVIL}": {"A": [CLIENT]},
+            f"_dmarc.{EVIL}": {"CNAME": [f"a.dmarc.{EVIL}"]}, f"a.dmarc.{EVIL}": {"CNAME": [f"b.dmarc.{EVIL}"]},
+            f"b.dmarc.{EVIL}": {"TXT": ["v=DMARC1; p=reject"]}}
+    zone.update({f"s{n}.{EVIL}": spf("v=spf1 ip4:192.0.2.1 ?all") for n in range(8)})
+    for n in range(2):
+        zone[f"m{n}.{EVIL}"] = {"MX": [[1, f"h{n}-{m}.{EVIL}"] for m in range(5)]}
+        zone.update({f"h{n}-{m}.{EVIL}": {"A": ["192.0.2.1" if (n, m) != (1, 4) else CLIENT]} for m in range(5)})
+        zone[f"s{n}._domainkey.{domain}"] = {"CNAME": [f"k{n}.{EVIL}"]}
+        zone[f"k{n}.{EVIL}"] = {"CNAME": [f"p{n}.{EVIL}"]}
+        zone[f"p{n}.{EVIL}"] = {"TXT": [key]}
+    return domain, zone
+
+
+@pytest.mark.parametrize("steps", ["forwarder", "recursion"])
+def test_a_heavy_sender_that_is_honest(exposed, dns, sink, steps):
+    domain, zone = heavy()
+    dns.zone.update(zone)
+    dns.follows = steps == "forwarder"
+    asked, _ = count(exposed(), dns, mail(domain, signatures(2, domain)), f"a@{domain}")
+    assert asked < QUESTIONS
+    found = sink.messages()[0].split(b"From: <a@")[0]
+    assert b"spf=pass" in found and b"iprev=pass" in found, found
+    assert found.count(b"dkim=") == 2 and b"dmarc=" in found and b"temperror" not in found, found
+
+
+@pytest.mark.parametrize("length, result", [(8, "pass"), (9, "temperror")])
+def test_aliases_are_followed(exposed, dns, sink, length, result):
+    dns.follows = False
+    dns.zone[EVIL] = spf(f"v=spf1 a:c0.{EVIL} -all")
+    dns.zone.update({f"c{n}.{EVIL}": {"CNAME": [f"c{n + 1}.{EVIL}"]} for n in range(length)})
+    dns.zone[f"c{length}.{EVIL}"] = {"A": [CLIENT]}
+    count(exposed(), dns, mail())
+    assert f"spf={result}".encode() in sink.messages()[0]
 
 
 def test_slow_answers(exposed, dns):

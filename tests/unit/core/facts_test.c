@@ -97,6 +97,8 @@ static void recorded_facts_read_back(void **state)
 		struct dns_question q = { .type = asked[i].type, .name = str_c(asked[i].name) };
 		facts_zone_answer(l.zone, l.arena, &q, &l.facts.dns.v[l.facts.dns.n++]);
 	}
+	l.facts.dns.v[0].steps = 3;
+	l.facts.dns.v[2].steps = 1;
 	struct buf first = BUF_INIT, second = BUF_INIT;
 	facts_to_json(&l.facts, &first);
 	buf_char(&first, '\0');
@@ -106,6 +108,11 @@ static void recorded_facts_read_back(void **state)
 	struct dns_answer a;
 	facts_zone_answer(again.zone, again.arena, &q, &a);
 	assert_true(str_eq(a.data.v[1], l.facts.dns.v[0].data.v[1]));
+	assert_int_equal(a.steps, 3);
+	q.name = STR("slow.example.org");
+	facts_zone_answer(again.zone, again.arena, &q, &a);
+	assert_int_equal(a.steps, 1);
+	assert_int_equal(a.rcode, DNS_TIMEOUT);
 	buf_free(&first);
 	buf_free(&second);
 	arena_free(&l.arena);

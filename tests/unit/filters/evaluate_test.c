@@ -77,6 +77,18 @@ static enum step run_greedy(struct filter_call *call)
 	return STEP_DONE;
 }
 
+/* … one after the other */
+static enum step run_patient(struct filter_call *call)
+{
+	const struct greedy_conf *conf = call->conf;
+	const struct dns_answer *a;
+
+	for (int64_t i = 0; i < conf->count; i++)
+		if (!ask_dns(call, DNS_A, arena_printf(call->arena, "n%d.example", (int)i), &a))
+			return STEP_WAIT;
+	return STEP_DONE;
+}
+
 static enum step run_star(struct filter_call *call)
 {
 	report_score(call, "STAR_SAW", (double)call->earlier->n, NULL);
@@ -121,14 +133,16 @@ static const struct filter greedy = { .name = "greedy", OFF, .findings = greedy_
 	.run = run_greedy };
 static const struct filter greedy2 = { .name = "greedy2", OFF, .findings = greedy_findings,
 	.options = greedy_options, .conf_size = sizeof(struct greedy_conf), .run = run_greedy };
+static const struct filter patient = { .name = "patient", OFF, .options = greedy_options,
+	.conf_size = sizeof(struct greedy_conf), .authenticates = true, .run = run_patient };
 static const struct filter early = { .name = "early", OFF, .stages = STAGE_CONNECT,
 	.findings = early_findings, .run = run_early };
 
 /* Those that others come after stand behind them, so that the order is really made. */
 const struct filter *const filters[] = {
-	&star, &reader, &chain, &failing, &greedy, &greedy2, &early, NULL
+	&star, &reader, &chain, &failing, &greedy, &greedy2, &early, &patient, NULL
 };
-const size_t filter_count = 7;
+const size_t filter_count = 8;
 
 const struct filter *filter_find(const char *name)
 {
@@ -321,14 +335,17 @@ static void test_replay(void **state)
 	end(&again);
 }
 
+/* DMARC's share is not for others. */
+enum { ORDINARY_QUESTIONS = LIMIT_AUTH_DNS_QUESTIONS - LIMIT_DMARC_DNS_QUESTIONS };
+
 static void test_question_limits(void **state)
 {
 	struct bench b;
 
 	begin(&b, "filter \"greedy\" { enabled = true count = 60 }");
 	to_the_end(&b, DNS_NXDOMAIN);
-	assert_int_equal(b.questions, LIMIT_AUTH_DNS_QUESTIONS);
-	assert_true(find(&b.verdict, "GREEDY_TIMEOUTS")->score == 60 - LIMIT_AUTH_DNS_QUESTIONS);
+	assert_int_equal(b.questions, ORDINARY_QUESTIONS);
+	assert_true(find(&b.verdict, "GREEDY_TIMEOUTS")->score == 60 - ORDINARY_QUESTIONS);
 	end(&b);
 
 	begin(&b, "filter \"greedy2\" { enabled = true count = 300 }");
@@ -340,7 +357,30 @@ static void test_question_limits(void **state)
 	begin(&b, "filter \"greedy\" { enabled = true count = 60 } "
 		"filter \"greedy2\" { enabled = true count = 30 }");
 	to_the_end(&b, DNS_NXDOMAIN);
-	assert_int_equal(b.questions, LIMIT_AUTH_DNS_QUESTIONS + 30);
+	assert_int_equal(b.questions, ORDINARY_QUESTIONS + 30);
+	end(&b);
+}
+
+/* What aliases took is charged: with 3 steps an answer, a quarter as many can be asked. */
+static void test_alias_steps(void **state)
+{
+	struct bench b;
+	unsigned rounds = 0;
+
+	begin(&b, "filter \"patient\" { enabled = true count = 20 }");
+	while (!step(&b, STAGE_MESSAGE)) {
+		size_t asked = b.facts.dns.n;
+
+		assert_true(++rounds < LIMIT_ROUNDS);
+		assert_int_equal(b.needs.dns.n, 1);
+		assert_int_equal(b.needs.steps, ORDINARY_QUESTIONS - (int64_t)(asked * 4 + 1) > 0 ?
+			ORDINARY_QUESTIONS - (int64_t)(asked * 4 + 1) : 0);
+		assert_int_equal(b.needs.reserved_steps, LIMIT_DMARC_DNS_QUESTIONS);
+		answer(&b, DNS_NXDOMAIN);
+		for (size_t i = asked; i < b.facts.dns.n; i++)
+			b.facts.dns.v[i].steps = 3;
+	}
+	assert_int_equal(b.facts.dns.n, ORDINARY_QUESTIONS / 4);
 	end(&b);
 }
 
@@ -471,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_pure),
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_question_limits),
+		cmocka_unit_test(test_alias_steps),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_time_and_absence),
 		cmocka_unit_test(test_stages),

@@ -14,7 +14,7 @@
 
 /*
  * A name server in the same loop. What it answers is told by the first label of
- * the question; "slow" is never answered.
+ * the question; "slow" is never answered, "c3" is an alias of "c2", and "loop" of itself.
  */
 struct server {
 	struct loop *loop;
@@ -24,6 +24,7 @@ struct server {
 	unsigned asked;
 };
 
+static const struct dns_steps steps = { 20, 0 };
 static const uint8_t address[] = { 192, 0, 2, 1 };
 static const uint8_t text[] = { 5, 'h', 'e', 'l', 'l', 'o', 0 };
 
@@ -39,7 +40,8 @@ static void answer(const uint8_t *query, size_t end, struct buf *out)
 {
 	const char *label = (const char *)query + 13;
 	uint16_t type = (uint16_t)(query[end - 4] << 8 | query[end - 3]);
-	uint8_t rcode = 0, count = 1;
+	/* "\2c2" and where the rest of the name stands, behind the first label */
+	uint8_t rcode = 0, count = 1, alias[8] = { 2 };
 
 	struct str first = str_from(label, query[12]);
 	if (str_ieq_c(first, "nx"))
@@ -48,11 +50,19 @@ static void answer(const uint8_t *query, size_t end, struct buf *out)
 		rcode = 2;
 	if (rcode != 0 || str_ieq_c(first, "nodata"))
 		count = 0;
+	if (first.n == 2 && first.p[0] == 'c' && first.p[1] > '0')
+		alias[1] = 'c', alias[2] = (uint8_t)(first.p[1] - 1);
+	else if (str_ieq_c(first, "loop"))
+		memcpy(alias, "\4loop", 5);
 	const uint8_t head[] = { query[0], query[1], 0x81, (uint8_t)(0x80 | rcode), 0, 1, 0, count,
 		0, 0, 0, 0 };
 	buf_add(out, head, sizeof(head));
 	buf_add(out, query + 12, end - 12);
-	if (count > 0 && type == DNS_TXT)
+	if (alias[1] != 0) {
+		alias[alias[0] + 1] = 0xc0;
+		alias[alias[0] + 2] = (uint8_t)(12 + 1 + query[12]);
+		put_record(out, DNS_CNAME, alias, alias[0] + 3u);
+	} else if (count > 0 && type == DNS_TXT)
 		put_record(out, DNS_TXT, text, sizeof(text) - 1);
 	else if (count > 0)
 		put_record(out, DNS_A, address, sizeof(address));
@@ -160,7 +170,7 @@ static void test_answers(void **state)
 	/* Twice: the second time most are in the cache, and answered before resolve_ask() returns.
 	 */
 	for (int round = 0; round < 2; round++) {
-		const struct dns_answer *answers = resolve_wait(resolve, questions, count, arena);
+		const struct dns_answer *answers = resolve_wait(resolve, questions, count, &steps, arena);
 		for (size_t i = 0; i < count; i++) {
 			if (answers[i].rcode != rows[i].rcode ||
 				answers[i].data.n != rows[i].records)
@@ -185,12 +195,12 @@ static void test_caps(void **state)
 
 	server_open(&server);
 	struct resolve *resolve = open_resolve(&server, false);
-	assert_non_null(resolve_wait(resolve, NULL, 0, arena));
+	assert_non_null(resolve_wait(resolve, NULL, 0, &steps, arena));
 	for (size_t i = 0; i < LIMIT_DNS_QUESTIONS + 5; i++)
 		questions[i] =
 			(struct dns_question){ DNS_A, arena_printf(arena, "n%zu.test", i), 0 };
 	const struct dns_answer *answers =
-		resolve_wait(resolve, questions, LIMIT_DNS_QUESTIONS + 5, arena);
+		resolve_wait(resolve, questions, LIMIT_DNS_QUESTIONS + 5, &steps, arena);
 	for (size_t i = 0; i < LIMIT_DNS_QUESTIONS + 5; i++)
 		assert_int_equal(answers[i].rcode,
 			i < LIMIT_DNS_QUESTIONS ? DNS_NOERROR : DNS_SERVFAIL);
@@ -215,7 +225,7 @@ static void test_bogus(void **state)
 	server_open(&server);
 	struct resolve *resolve = open_resolve(&server, true);
 	resolve_check_dnssec(resolve, on_check, &checked);
-	const struct dns_answer *answers = resolve_wait(resolve, &question, 1, arena);
+	const struct dns_answer *answers = resolve_wait(resolve, &question, 1, &steps, arena);
 	assert_int_equal(answers[0].rcode, DNS_SERVFAIL);
 	assert_int_equal(answers[0].data.n, 0);
 	assert_int_equal(checked, 0);
@@ -224,11 +234,57 @@ static void test_bogus(void **state)
 	server_close(&server);
 }
 
+/* How many questions go out is known beforehand: one, and one for each step that was allowed. */
+static void test_aliases(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t steps; /* allowed */
+		int rcode;
+		int64_t taken;
+		unsigned asked;
+	} cases[] = {
+		{ "c1.a.example", 8, DNS_NOERROR, 1, 2 },
+		{ "c3.b.example", 3, DNS_NOERROR, 3, 4 },
+		{ "c3.c.example", 2, DNS_SERVFAIL, 2, 3 },
+		{ "c1.d.example", 0, DNS_SERVFAIL, 0, 1 },
+		{ "c8.e.example", 20, DNS_NOERROR, 8, 9 },
+		{ "c9.f.example", 20, DNS_SERVFAIL, 8, 9 },
+		{ "loop.g.example", 20, DNS_SERVFAIL, 8, 1 }, /* all in the cache */
+		{ "broken.h.example", 20, DNS_SERVFAIL, 1, 2 }, /* no alias, as turns out */
+	};
+	struct server server;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct arena *arena = arena_new(1 << 20);
+		const struct dns_question question = { .type = DNS_A, .name = str_c(cases[i].name) };
+		const struct dns_steps allowed = { cases[i].steps, 0 };
+
+		server_open(&server);
+		struct resolve *resolve = open_resolve(&server, false);
+		for (int again = 0; again < 2; again++) {
+			const struct dns_answer *a =
+				resolve_wait(resolve, &question, 1, &allowed, arena);
+			if (a->rcode != cases[i].rcode || a->steps != cases[i].taken ||
+				(a->rcode == DNS_NOERROR) != (a->data.n == 1))
+				fail_msg("%s: %s, %zu records, asked %u times, %d steps", cases[i].name,
+					dns_rcode_names[a->rcode], a->data.n, server.asked, (int)a->steps);
+			assert_true(dns_name_eq(a->name, question.name));
+			if (!again && server.asked != cases[i].asked)
+				fail_msg("%s: asked %u times", cases[i].name, server.asked);
+		}
+		resolve_free(&resolve);
+		server_close(&server);
+		arena_free(&arena);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_bogus),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
