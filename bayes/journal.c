@@ -5,9 +5,10 @@
 
 #include "bayes/lesson.h"
 #include "core/db.h"
+#include "core/hash.h"
 
 enum {
-	SCHEMA_VERSION = 1,
+	SCHEMA_VERSION = 2,
 	HASH_MAX = 128,
 	TEXT_MAX = 300,
 	LESSON_MEMORY = 1 << 20
@@ -26,7 +27,19 @@ static const char schema[] =
 	" undone INTEGER NOT NULL DEFAULT 0, features BLOB NOT NULL);"
 	"CREATE UNIQUE INDEX IF NOT EXISTS lesson_hash ON lesson (hash) WHERE NOT undone;"
 	"CREATE INDEX IF NOT EXISTS lesson_who ON lesson (who, time);"
-	"PRAGMA user_version = 1;";
+	"CREATE INDEX IF NOT EXISTS lesson_time ON lesson (time);"
+	/* Apart from the lessons, whose features are long: this is read more often. */
+	"CREATE TABLE IF NOT EXISTS trait ("
+	" lesson INTEGER PRIMARY KEY, near INTEGER NOT NULL, counted INTEGER NOT NULL,"
+	" refused INTEGER NOT NULL, trusted INTEGER NOT NULL, harm INTEGER NOT NULL,"
+	" rank INTEGER NOT NULL, sender TEXT NOT NULL, sketch BLOB NOT NULL);"
+	"CREATE INDEX IF NOT EXISTS trait_near ON trait (near) WHERE near;"
+	"CREATE INDEX IF NOT EXISTS trait_rank ON trait (rank);"
+	"CREATE INDEX IF NOT EXISTS trait_refused ON trait (lesson) WHERE refused;"
+	"CREATE INDEX IF NOT EXISTS trait_sender ON trait (sender, lesson);"
+	"CREATE INDEX IF NOT EXISTS lesson_undone ON lesson (hash) WHERE undone;"
+	"CREATE INDEX IF NOT EXISTS lesson_tenant ON lesson (tenant, time);"
+	"PRAGMA user_version = 2;";
 
 static void bind_text(struct sqlite3_stmt *st, int at, struct str v)
 {
@@ -146,19 +159,81 @@ static int find(struct journal *j, struct str hash, int64_t *id_r, bool *spam_r,
 	return rc;
 }
 
+static int was_refused(struct journal *j, struct str hash, bool spam, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT 1 FROM lesson JOIN trait ON lesson = id"
+				      " WHERE hash = ?1 AND undone AND spam = ?2 AND refused");
+	db_bind_blob(st, 1, hash);
+	db_bind_int(st, 2, spam);
+	int rc = db_step(j->db, st, "look a message up", err);
+	db_end(st);
+	return rc;
+}
+
+int journal_find(struct journal *j, struct str hash, bool spam, enum journal_change *change_r,
+	struct err *err)
+{
+	int64_t id;
+	bool label = false;
+	int known = find(j, hash, &id, &label, err);
+	*change_r = !known ? JOURNAL_NEW : label == spam ? JOURNAL_KNOWN : JOURNAL_RELABELED;
+	if (known < 0 || *change_r == JOURNAL_KNOWN)
+		return known < 0 ? -1 : 0;
+	int refused = was_refused(j, hash, spam, err);
+	if (refused > 0)
+		*change_r = JOURNAL_REFUSED;
+	return refused < 0 ? -1 : 0;
+}
+
+/* Copies of what does not hold any more: the first of them takes its place. */
+static int find_heirs(struct journal *j, struct err *err)
+{
+	return db_exec(j->db,
+		"UPDATE trait SET near = heir FROM"
+		" (SELECT t.near AS dead, min(t.lesson) AS heir FROM trait t JOIN lesson l ON l.id = t.lesson"
+		"  WHERE t.near IN (SELECT id FROM lesson WHERE undone) AND NOT l.undone GROUP BY t.near)"
+		" WHERE near = dead;"
+		"UPDATE trait SET near = 0, counted = 0 WHERE near = lesson;",
+		"undo a lesson", err);
+}
+
 static int undo_one(struct journal *j, int64_t id, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE id = ?1");
 	db_bind_int(st, 1, id);
-	return db_run(j->db, st, "undo a lesson", err) < 0 ? -1 : set_stale(j, STALE, err);
+	if (db_run(j->db, st, "undo a lesson", err) < 0 || find_heirs(j, err) < 0)
+		return -1;
+	return set_stale(j, STALE, err);
 }
 
-static int insert(struct journal *j, const struct journal_entry *e, struct err *err)
+static int insert_trait(struct journal *j, const struct journal_entry *e, int64_t id, struct err *err)
+{
+	uint8_t salt[16] = {0};
+	struct sqlite3_stmt *st = db_prepare(j->db, "INSERT INTO trait (lesson, near, counted, refused,"
+				      " trusted, harm, rank, sender, sketch)"
+				      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+	if (journal_salt(j, salt, err) < 0) {
+		db_end(st);
+		return -1;
+	}
+	db_bind_int(st, 1, id);
+	db_bind_int(st, 2, e->near);
+	db_bind_int(st, 3, e->is_counted);
+	db_bind_int(st, 4, e->is_refused);
+	db_bind_int(st, 5, e->is_trusted);
+	db_bind_int(st, 6, e->harm);
+	db_bind_int(st, 7, (int64_t)(hash_sip(salt, e->hash) >> 1));
+	bind_text(st, 8, e->sender);
+	db_bind_blob(st, 9, str_from((const char *)e->sketch.bins, sizeof(e->sketch.bins)));
+	return db_run(j->db, st, "write a lesson", err);
+}
+
+static int insert(struct journal *j, const struct journal_entry *e, int64_t *id_r, struct err *err)
 {
 	struct buf features = BUF_INIT;
-	struct sqlite3_stmt *st =
-		db_prepare(j->db, "INSERT INTO lesson (time, spam, hash, who, channel, tenant, features)"
-			   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	struct sqlite3_stmt *st = db_prepare(j->db,
+		"INSERT INTO lesson (time, spam, hash, who, channel, tenant, undone, features)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
 	lesson_encode(&e->features, &features);
 	db_bind_int(st, 1, e->time);
 	db_bind_int(st, 2, e->spam);
@@ -166,10 +241,12 @@ static int insert(struct journal *j, const struct journal_entry *e, struct err *
 	bind_text(st, 4, e->who);
 	bind_text(st, 5, e->channel);
 	bind_text(st, 6, e->tenant);
-	db_bind_blob(st, 7, buf_str(&features));
+	db_bind_int(st, 7, e->is_refused);
+	db_bind_blob(st, 8, buf_str(&features));
 	int rc = db_run(j->db, st, "write a lesson", err);
 	buf_free(&features);
-	return rc;
+	*id_r = db_last_id(j->db);
+	return rc < 0 ? -1 : insert_trait(j, e, *id_r, err);
 }
 
 static int add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
@@ -184,10 +261,26 @@ static int add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
 	*id_r = id;
 	if (*change_r == JOURNAL_KNOWN)
 		return 0;
-	if ((known && undo_one(j, id, err) < 0) || insert(j, e, err) < 0)
+	if (e->is_refused)
+		*change_r = JOURNAL_REFUSED;
+	else if (known && undo_one(j, id, err) < 0)
 		return -1;
-	*id_r = db_last_id(j->db);
-	return 0;
+	return insert(j, e, id_r, err);
+}
+
+/* Begins a transaction, and ends it as rc says. */
+static int begin(struct journal *j, struct err *err)
+{
+	return db_exec(j->db, "BEGIN IMMEDIATE", "begin", err);
+}
+
+static int end(struct journal *j, int rc, struct err *err)
+{
+	if (rc >= 0 && db_exec(j->db, "COMMIT", "commit", err) < 0)
+		rc = -1;
+	if (rc < 0)
+		db_exec(j->db, "ROLLBACK", "roll back", NULL);
+	return rc;
 }
 
 int journal_add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
@@ -195,14 +288,9 @@ int journal_add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
 {
 	if (e->hash.n == 0 || e->hash.n > HASH_MAX)
 		return err_set(err, "training log: a lesson without its message's hash");
-	if (db_exec(j->db, "BEGIN IMMEDIATE", "begin", err) < 0)
+	if (begin(j, err) < 0)
 		return -1;
-	int rc = add(j, e, id_r, change_r, err);
-	if (rc == 0)
-		rc = db_exec(j->db, "COMMIT", "commit", err);
-	if (rc < 0)
-		db_exec(j->db, "ROLLBACK", "roll back", NULL);
-	return rc;
+	return end(j, add(j, e, id_r, change_r, err), err);
 }
 
 int journal_sync(struct journal *j, struct err *err)
@@ -222,19 +310,24 @@ static void bind_which(struct sqlite3_stmt *st, const struct journal_which *whic
 int journal_undo(
 	struct journal *j, const struct journal_which *which, int64_t *count_r, struct err *err)
 {
-	if (db_exec(j->db, "BEGIN IMMEDIATE", "begin", err) < 0)
+	if (begin(j, err) < 0)
 		return -1;
 	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE" WHICH);
 	bind_which(st, which);
 	int rc = db_run(j->db, st, "undo lessons", err);
 	*count_r = rc < 0 ? 0 : db_changes(j->db);
 	if (rc == 0 && *count_r > 0)
-		rc = set_stale(j, STALE, err);
-	if (rc == 0)
-		rc = db_exec(j->db, "COMMIT", "commit", err);
-	if (rc < 0)
-		db_exec(j->db, "ROLLBACK", "roll back", NULL);
-	return rc;
+		rc = find_heirs(j, err) < 0 ? -1 : set_stale(j, STALE, err);
+	return end(j, rc, err);
+}
+
+/* One row with one number: 0 or -1. */
+static int number(struct journal *j, struct sqlite3_stmt *st, int64_t *number_r, struct err *err)
+{
+	int rc = db_step(j->db, st, "count lessons", err);
+	*number_r = rc > 0 ? db_int(st, 0) : 0;
+	db_end(st);
+	return rc < 0 ? -1 : 0;
 }
 
 int journal_count(
@@ -242,17 +335,99 @@ int journal_count(
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT count(*) FROM lesson WHERE" WHICH);
 	bind_which(st, which);
-	int rc = db_step(j->db, st, "count lessons", err);
-	*count_r = rc > 0 ? db_int(st, 0) : 0;
+	return number(j, st, count_r, err);
+}
+
+/* For the guards */
+
+int journal_given(
+	struct journal *j, const struct journal_given *given, int64_t *count_r, struct err *err)
+{
+	/* Each its own statement: they use indexes of their own. */
+	const char *sql = given->sender.n
+		? "SELECT count(*) FROM trait JOIN lesson ON id = lesson WHERE sender = ?2"
+		  " AND lesson > (SELECT coalesce(max(id), 0) FROM lesson WHERE time < ?1)"
+		: given->tenant.n
+		? "SELECT count(*) FROM lesson WHERE tenant = ?2 AND time >= ?1"
+		: given->only == JOURNAL_HARMFUL
+		? "SELECT count(*) FROM lesson JOIN trait ON id = lesson WHERE who = ?2 AND time >= ?1"
+		  " AND refused"
+		: "SELECT count(*) FROM lesson WHERE who = ?2 AND time >= ?1 AND spam <= ?3";
+	struct sqlite3_stmt *st = db_prepare(j->db, sql);
+	db_bind_int(st, 1, given->since);
+	bind_text(st, 2, given->sender.n ? given->sender : given->tenant.n ? given->tenant : given->who);
+	db_bind_int(st, 3, given->only != JOURNAL_HAM);
+	return number(j, st, count_r, err);
+}
+
+int journal_copies(struct journal *j, int64_t of, int64_t *count_r, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT count(*) FROM trait JOIN lesson ON id = lesson"
+				      " WHERE near = ?1 AND NOT undone");
+	db_bind_int(st, 1, of);
+	return number(j, st, count_r, err);
+}
+
+int journal_harm(
+	struct journal *j, struct str who, int64_t *harm_r, int64_t *time_r, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT harm, time FROM lesson JOIN trait ON lesson = id"
+				      " WHERE who = ?1 AND NOT undone ORDER BY time DESC, id DESC LIMIT 1");
+	bind_text(st, 1, who);
+	int rc = db_step(j->db, st, "look a giver up", err);
+	*harm_r = rc > 0 ? db_int(st, 0) : 0;
+	*time_r = rc > 0 ? db_int(st, 1) : 0;
 	db_end(st);
 	return rc < 0 ? -1 : 0;
 }
 
+int journal_load_near(struct journal *j, struct near *near, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db,
+		"SELECT id, spam, sketch FROM (SELECT id, spam, sketch FROM trait CROSS JOIN lesson ON id = lesson"
+		" WHERE NOT near AND NOT undone ORDER BY lesson DESC LIMIT ?1) ORDER BY id");
+	int rc;
+	db_bind_int(st, 1, NEAR_KEPT);
+	while ((rc = db_step(j->db, st, "read sketches", err)) > 0) {
+		struct near_sketch sketch;
+		if (db_blob(st, 2).n != sizeof(sketch.bins))
+			continue;
+		memcpy(sketch.bins, db_blob(st, 2).p, sizeof(sketch.bins));
+		near_add(near, &sketch, db_int(st, 1), db_int(st, 0));
+	}
+	db_end(st);
+	return rc;
+}
+
+int journal_accept(struct journal *j, int64_t id, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE trait SET refused = 0 WHERE lesson = ?1 AND refused");
+	if (begin(j, err) < 0)
+		return -1;
+	db_bind_int(st, 1, id);
+	int rc = db_run(j->db, st, "accept a lesson", err);
+	if (rc == 0 && db_changes(j->db) == 0)
+		return end(j, 0, err);
+	/* A lesson about the same message that came later gives way. */
+	st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE NOT undone"
+			" AND hash = (SELECT hash FROM lesson WHERE id = ?1)");
+	db_bind_int(st, 1, id);
+	if (rc < 0 || db_run(j->db, st, "accept a lesson", err) < 0)
+		return end(j, -1, err);
+	st = db_prepare(j->db, "UPDATE lesson SET undone = 0 WHERE id = ?1");
+	db_bind_int(st, 1, id);
+	if (db_run(j->db, st, "accept a lesson", err) < 0 || find_heirs(j, err) < 0)
+		return end(j, -1, err);
+	return end(j, set_stale(j, STALE, err) < 0 ? -1 : 1, err);
+}
+
 /* Replay */
 
-static int give(struct sqlite3_stmt *st, struct arena *arena,
-	int (*each)(void *context, const struct journal_entry *entry, struct err *err),
-	void *context, struct err *err)
+#define ENTRY "id, time, spam, hash, who, channel, tenant, coalesce(counted, 0)"
+#define TRAITS " FROM lesson LEFT JOIN trait ON lesson = id"
+
+static int give(struct sqlite3_stmt *st, struct arena *arena, journal_each *each, void *context,
+	struct err *err)
 {
 	struct journal_entry e = {
 		.id = db_int(st, 0),
@@ -262,21 +437,19 @@ static int give(struct sqlite3_stmt *st, struct arena *arena,
 		.who = db_blob(st, 4),
 		.channel = db_blob(st, 5),
 		.tenant = db_blob(st, 6),
+		.is_counted = db_int(st, 7),
 	};
-	if (lesson_decode(db_blob(st, 7), arena, &e.features) < 0)
+	struct str features = db_blob(st, 8);
+	if (features.n && lesson_decode(features, arena, &e.features) < 0)
 		return err_set(err, "training log: lesson %lld is damaged", (long long)e.id);
 	return each(context, &e, err);
 }
 
-int journal_replay(struct journal *j, int64_t after, int64_t limit,
-	int (*each)(void *context, const struct journal_entry *entry, struct err *err),
-	void *context, struct err *err)
+/* Gives every row, and ends the statement. */
+static int give_all(struct journal *j, struct sqlite3_stmt *st, journal_each *each, void *context,
+	struct err *err)
 {
 	struct arena *arena = arena_new(LESSON_MEMORY);
-	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id, time, spam, hash, who, channel, tenant, features"
-				      " FROM lesson WHERE id > ?1 AND NOT undone ORDER BY id LIMIT ?2");
-	db_bind_int(st, 1, after);
-	db_bind_int(st, 2, limit);
 	int rc;
 	while ((rc = db_step(j->db, st, "read lessons", err)) > 0) {
 		arena_reset(arena);
@@ -287,4 +460,35 @@ int journal_replay(struct journal *j, int64_t after, int64_t limit,
 	db_end(st);
 	arena_free(&arena);
 	return rc < 0 ? -1 : 0;
+}
+
+int journal_replay(struct journal *j, int64_t after, int64_t limit, journal_each *each,
+	void *context, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT " ENTRY ", features" TRAITS
+				      " WHERE id > ?1 AND NOT undone ORDER BY id LIMIT ?2");
+	db_bind_int(st, 1, after);
+	db_bind_int(st, 2, limit);
+	return give_all(j, st, each, context, err);
+}
+
+int journal_known(struct journal *j, const struct journal_known *which, journal_each *each,
+	void *context, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT " ENTRY ", features FROM trait CROSS JOIN lesson"
+				      " ON id = lesson WHERE NOT undone AND NOT near AND spam = ?1"
+				      " AND (trusted OR time < ?2) ORDER BY rank LIMIT ?3");
+	db_bind_int(st, 1, which->spam);
+	db_bind_int(st, 2, which->before);
+	db_bind_int(st, 3, which->most);
+	return give_all(j, st, each, context, err);
+}
+
+int journal_refused(
+	struct journal *j, int64_t most, journal_each *each, void *context, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT " ENTRY ", ''" TRAITS
+				      " WHERE refused ORDER BY lesson DESC LIMIT ?1");
+	db_bind_int(st, 1, most);
+	return give_all(j, st, each, context, err);
 }

@@ -8,12 +8,16 @@
  * undone. What was learned already and is undone makes the journal stale: the
  * model must be made again from it (teacher.h does).
  *
+ * What the guards of teacher.h made of a lesson is logged with it, and not found again
+ * when the model is made again: a copy that taught nothing, a lesson that was refused
+ * (logged for review, but it does not hold).
+ *
  * An SQLite file (WAL): one process writes; others may read at the same time.
  */
 #ifndef BAYES_JOURNAL_H
 #define BAYES_JOURNAL_H
 
-#include "bayes/features.h"
+#include "bayes/near.h"
 #include "core/err.h"
 
 struct journal;
@@ -24,7 +28,15 @@ struct journal_entry {
 	bool spam;
 	struct str hash;		 /* of the message, in any form; at most 128 octets */
 	struct str who, channel, tenant; /* may be empty; at most 300 octets are kept */
+	struct str sender;		 /* the domain that the message says it is from; the same */
 	struct features features;
+	/* What the guards made of it. */
+	struct near_sketch sketch;
+	int64_t near;	 /* the lesson that it is a copy of, or 0 */
+	bool is_counted; /* it teaches nothing, but is counted: one copy too many */
+	bool is_refused;
+	bool is_trusted; /* whoever gave it answers for the site */
+	int64_t harm;	 /* the giver's balance after it (teacher.h) */
 };
 
 /* Makes the file unless it is read only, in which case a missing file is an error. NULL with err.
@@ -41,7 +53,12 @@ enum journal_change {
 	JOURNAL_NEW,
 	JOURNAL_KNOWN,	   /* the same message with the same label: nothing was done */
 	JOURNAL_RELABELED, /* it had the other label, and the journal is stale now */
+	JOURNAL_REFUSED,   /* it is logged, but does not hold */
 };
+/* Is the message known, with this label (KNOWN), the other (RELABELED), as refused with this label
+ * (REFUSED), or not (NEW)? */
+int journal_find(struct journal *journal, struct str hash, bool spam,
+	enum journal_change *change_r, struct err *err);
 /* Durable against the end of the process at once, against that of the machine after journal_sync.
  */
 int journal_add(struct journal *journal, const struct journal_entry *entry, int64_t *id_r,
@@ -60,6 +77,40 @@ int journal_undo(struct journal *journal, const struct journal_which *which, int
 int journal_count(struct journal *journal, const struct journal_which *which, int64_t *count_r,
 	struct err *err);
 
+/* How many were given from a time on, whether they hold or not. Empty: whoever, wherever. */
+struct journal_given {
+	int64_t since;
+	struct str who, sender, tenant;
+	enum { JOURNAL_ALL, JOURNAL_HAM, JOURNAL_HARMFUL } only; /* HARMFUL: refused; by `who` */
+};
+int journal_given(struct journal *journal, const struct journal_given *given, int64_t *count_r,
+	struct err *err);
+/* Of those that hold: how many are copies of this one. */
+int journal_copies(struct journal *journal, int64_t of, int64_t *count_r, struct err *err);
+/* The giver's balance after the last of his lessons that hold, and its time; 0 and 0 without one. */
+int journal_harm(struct journal *journal, struct str who, int64_t *harm_r, int64_t *time_r,
+	struct err *err);
+
+/* The newest NEAR_KEPT lessons that hold and are no copies, oldest first. */
+int journal_load_near(struct journal *journal, struct near *near, struct err *err);
+/*
+ * Known messages of one label, at most `most`: those with the least ranks (by their hashes and the
+ * salt) of all that are trusted or were given before a time. As journal_replay.
+ */
+struct journal_known {
+	bool spam;
+	int64_t before;
+	int64_t most;
+};
+typedef int journal_each(void *context, const struct journal_entry *entry, struct err *err);
+int journal_known(struct journal *journal, const struct journal_known *which, journal_each *each,
+	void *context, struct err *err);
+/* The newest refused lessons, newest first, without features. */
+int journal_refused(struct journal *journal, int64_t most, journal_each *each, void *context,
+	struct err *err);
+/* A refused lesson is to hold after all: 1, and the journal is stale; 0: there is none; -1. */
+int journal_accept(struct journal *journal, int64_t id, struct err *err);
+
 /* Must the model be made again? 1, 0, -1. */
 int journal_is_stale(struct journal *journal, struct err *err);
 /* That is begun (stale all the same, till it is done), and done: what was undone meanwhile may have
@@ -71,8 +122,7 @@ int journal_set_fresh(struct journal *journal, struct err *err);
  * Calls for every lesson that holds and has an id above `after`, in order, but for no more than
  * `limit` (-1: all); what is given is valid until each() returns, and -1 from it ends the replay.
  */
-int journal_replay(struct journal *journal, int64_t after, int64_t limit,
-	int (*each)(void *context, const struct journal_entry *entry, struct err *err),
+int journal_replay(struct journal *journal, int64_t after, int64_t limit, journal_each *each,
 	void *context, struct err *err);
 
 #endif

@@ -111,6 +111,22 @@ void model_close(struct model **model)
 	*model = NULL;
 }
 
+struct model *model_overlay(const struct model *of, struct err *err)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	assert(m);
+	if (table_overlay(&of->table, &m->table, err) < 0) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void model_forget(struct model *overlay)
+{
+	table_forget(&overlay->table);
+}
+
 int model_sync(struct model *m, struct err *err)
 {
 	return table_sync(&m->table, err);
@@ -412,6 +428,12 @@ static bool contradicts(double view, bool spam)
 	return spam ? view < 0 : view > 0;
 }
 
+static void count_lesson(struct table_header *h, bool spam)
+{
+	atomic_fetch_add_explicit(&h->learned[spam], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&h->generation, 1, memory_order_relaxed);
+}
+
 static void note_progress(struct table_header *h, const struct look *look, bool spam)
 {
 	const struct opinion *o = &look->opinion;
@@ -424,8 +446,7 @@ static void note_progress(struct table_header *h, const struct look *look, bool 
 	approach(&h->familiar[spam], look->familiar[spam],
 		1 / (span > FAMILIAR_SPAN ? FAMILIAR_SPAN : span));
 	set(&h->seen[spam], get(&h->seen[spam]) + 1);
-	atomic_fetch_add_explicit(&h->learned[spam], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&h->generation, 1, memory_order_relaxed);
+	count_lesson(h, spam);
 }
 
 struct opinion model_learn(struct model *m, const struct features *f, bool spam, int64_t time)
@@ -441,4 +462,10 @@ struct opinion model_learn(struct model *m, const struct features *f, bool spam,
 		t, f, &look, spam, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.words)));
 	note_progress(t->header, &look, spam);
 	return look.opinion;
+}
+
+void model_count(struct model *m, bool spam)
+{
+	atomic_store(&m->table.header->unclean, 1);
+	count_lesson(m->table.header, spam);
 }

@@ -41,6 +41,12 @@ int model_ensure(const char *path, struct err *err);
  * salt, always empty: for evaluation. NULL with err: also a file of another version or size. */
 struct model *model_open(const char *path, enum model_mode mode, struct err *err);
 void model_close(struct model **model);
+/*
+ * A private copy of a model with a file, for trying lessons: it costs what they touch. NULL with
+ * err. model_forget() makes it what the other one is at that moment.
+ */
+struct model *model_overlay(const struct model *of, struct err *err);
+void model_forget(struct model *overlay);
 /* 16 octets. */
 const uint8_t *model_salt(const struct model *model);
 /* Grows with every lesson. */
@@ -62,6 +68,9 @@ void model_weigh(const struct model *model, const struct features *features, dou
  */
 struct opinion model_learn(
 	struct model *model, const struct features *features, bool spam, int64_t time);
+
+/* A lesson that teaches nothing, since others like it did: it is counted as learned. */
+void model_count(struct model *model, bool spam);
 
 /* How it is doing, of late (of about the last 200 lessons): judged before they were learned. */
 struct model_progress {

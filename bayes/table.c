@@ -164,6 +164,28 @@ void table_close(struct table *t)
 	t->fd = -1;
 }
 
+/* Linux gives a private page that was not written the file's present octets, and one that was
+ * written the same again after MADV_DONTNEED. */
+int table_overlay(const struct table *of, struct table *overlay_r, struct err *err)
+{
+	assert(of->fd >= 0);
+	*overlay_r = (struct table){.mode = TABLE_MEMORY, .fd = -1, .size = of->size};
+	overlay_r->map =
+		mmap(NULL, of->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, of->fd, 0);
+	if (overlay_r->map == MAP_FAILED) {
+		overlay_r->map = NULL;
+		return err_sys(err, "the model cannot be mapped for a trial");
+	}
+	place(overlay_r);
+	return 0;
+}
+
+void table_forget(struct table *overlay)
+{
+	int rc = madvise(overlay->map, overlay->size, MADV_DONTNEED);
+	assert(rc == 0);
+}
+
 int table_sync(struct table *t, struct err *err)
 {
 	if (t->mode != TABLE_WRITE)

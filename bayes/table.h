@@ -72,6 +72,12 @@ int table_ensure(const char *path, struct err *err);
  * of another size or version; *table is closed then. */
 int table_open(struct table *table, const char *path, enum table_mode mode, struct err *err);
 void table_close(struct table *table);
+/*
+ * A private view of a table with a file (MEMORY has none): what is learned in it nobody else sees.
+ * table_forget() makes it what the other one is at that moment.
+ */
+int table_overlay(const struct table *of, struct table *overlay_r, struct err *err);
+void table_forget(struct table *overlay);
 /* All pages are on disk, and then the mark "unclean" is taken off. */
 int table_sync(struct table *table, struct err *err);
 /* Forgets everything but the salt. */

@@ -5,17 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LESSONS_A_STEP = 50 };
+#include "bayes/known.h"
+
+enum { LESSONS_A_STEP = 50, DAY = 86400 };
 
 struct teacher {
 	struct model *model, *fresh; /* fresh: the one that is being made again, or NULL */
 	struct journal *journal;
+	struct teacher_quotas quotas;
+	/* What the guards know of the log; made when it is first needed, then kept up. */
+	struct near *near;    /* NULL: to be read again */
+	struct known *known;
+	int64_t known_since; /* when it was chosen; 0: to be chosen again */
 };
 
 static int learn_entry(void *context, const struct journal_entry *e, struct err *err)
 {
 	struct model *model = context;
-	model_learn(model, &e->features, e->spam, e->time);
+	if (e->is_counted)
+		model_count(model, e->spam);
+	else
+		model_learn(model, &e->features, e->spam, e->time);
 	model_set_position(model, e->id);
 	return 0;
 }
@@ -96,6 +106,7 @@ struct teacher *teacher_open(const char *folder, struct err *err)
 	char model[4096], journal[4096];
 	struct teacher *t = calloc(1, sizeof(*t));
 	assert(t);
+	t->quotas = (struct teacher_quotas)TEACHER_QUOTAS;
 	snprintf(model, sizeof(model), "%s/model", folder);
 	snprintf(journal, sizeof(journal), "%s/log.db", folder);
 	if (model_ensure(model, err) < 0 || !(t->model = model_open(model, MODEL_WRITE, err)) ||
@@ -109,6 +120,8 @@ void teacher_close(struct teacher **teacher)
 	if (!*teacher)
 		return;
 	model_close(&(*teacher)->fresh);
+	near_free(&(*teacher)->near);
+	known_free(&(*teacher)->known);
 	model_close(&(*teacher)->model);
 	journal_close(&(*teacher)->journal);
 	free(*teacher);
@@ -125,30 +138,157 @@ struct journal *teacher_journal(const struct teacher *t)
 	return t->journal;
 }
 
-/* Whoever may report mail may also try to spoil the model: not by numbers. */
-static int check_quota(struct teacher *t, const struct journal_entry *e, struct err *err)
+void teacher_set_quotas(struct teacher *t, const struct teacher_quotas *quotas)
 {
-	struct journal_which of_today = {e->time - 86400, e->who};
-	int64_t count = 0;
-	if (str_eq_c(e->channel, "cli") || str_eq_c(e->channel, "api") ||
-		str_eq_c(e->channel, "rspamd"))
-		return 0;
-	if (journal_count(t->journal, &of_today, &count, err) < 0)
+	t->quotas = *quotas;
+}
+
+/* Guards */
+
+static bool is_trusted(const struct journal_entry *e)
+{
+	return str_eq_c(e->channel, "cli") || str_eq_c(e->channel, "api") ||
+	       str_eq_c(e->channel, "rspamd");
+}
+
+static int check_quotas(struct teacher *t, const struct journal_entry *e, struct err *err)
+{
+	const int64_t since = e->time - DAY;
+	const struct {
+		int64_t most;
+		struct str whose;
+		const char *says;
+		struct journal_given given;
+	} rows[] = {
+		{t->quotas.user, e->who, "lessons by", {since, .who = e->who}},
+		{e->spam ? 0 : t->quotas.user_ham, e->who, "lessons of ham by",
+			{since, .who = e->who, .only = JOURNAL_HAM}},
+		{TEACHER_REFUSALS, e->who, "lessons that had to be refused by",
+			{since, .who = e->who, .only = JOURNAL_HARMFUL}},
+		{t->quotas.sender, e->sender, "lessons about mail of", {since, .sender = e->sender}},
+		{t->quotas.tenant, e->tenant, "lessons for", {since, .tenant = e->tenant}},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int64_t count = 0;
+		if (rows[i].most == 0 || rows[i].whose.n == 0)
+			continue;
+		if (journal_given(t->journal, &rows[i].given, &count, err) < 0)
+			return -1;
+		if (count >= rows[i].most)
+			return err_set(err, "%lld %s %.*s within a day: no more until tomorrow",
+				(long long)count, rows[i].says, STR_ARG(rows[i].whose));
+	}
+	return 0;
+}
+
+bool teacher_heeds_copy(int64_t n)
+{
+	return n <= TEACHER_COPIES || (n & (n - 1)) == 0;
+}
+
+static int look_for_copies(struct teacher *t, struct journal_entry *e, struct err *err)
+{
+	int64_t copies = 0;
+	if (!t->near) {
+		t->near = near_new();
+		if (journal_load_near(t->journal, t->near, err) < 0) {
+			near_free(&t->near);
+			return -1;
+		}
+	}
+	near_sketch(&e->features, &e->sketch);
+	e->near = near_find(t->near, &e->sketch, e->spam);
+	if (e->near && journal_copies(t->journal, e->near, &copies, err) < 0)
 		return -1;
-	if (count < TEACHER_LESSONS_A_DAY)
+	e->is_counted = e->near && !teacher_heeds_copy(copies + 1);
+	return 0;
+}
+
+/* Known messages that are a day old will do: which ones they are changes slowly. */
+static int choose_known(struct teacher *t, int64_t time, struct err *err)
+{
+	if (!t->known)
+		t->known = known_new(t->model, err);
+	if (!t->known)
+		return -1;
+	if (t->known_since && time - t->known_since < DAY)
 		return 0;
-	return err_set(err, "%.*s has given %d lessons within a day: no more until tomorrow",
-		STR_ARG(e->who), TEACHER_LESSONS_A_DAY);
+	if (known_load(t->known, t->journal, time, err) < 0)
+		return -1;
+	t->known_since = time;
+	return 0;
+}
+
+/* 1: it does harm, with the reason in err. */
+static int try_it(struct teacher *t, struct journal_entry *e, struct err *err)
+{
+	const int64_t all_off = (int64_t)TEACHER_HARM_DAYS * DAY;
+	int64_t balance = 0, then = 0;
+	if (choose_known(t, e->time, err) < 0 ||
+		journal_harm(t->journal, e->who, &balance, &then, err) < 0)
+		return -1;
+	int64_t age = e->time - then;
+	if (age > 0)
+		balance -= age < all_off ? age * TEACHER_HARM_MOST / all_off : balance;
+	if (balance < 0)
+		balance = 0;
+	int64_t harm = known_harm(t->known, e);
+	e->harm = balance + harm < 0 ? 0 : balance + harm;
+	if (harm <= 0 || e->harm <= TEACHER_HARM_MOST)
+		return 0;
+	err_set(err, "%.*s: learning this as %s would misjudge known mail; it is kept for review",
+		STR_ARG(e->who), e->spam ? "spam" : "ham");
+	e->harm = balance;
+	return 1;
+}
+
+static int guard(struct teacher *t, struct journal_entry *e, struct err *err)
+{
+	e->is_trusted = is_trusted(e);
+	if ((!e->is_trusted && check_quotas(t, e, err) < 0) || look_for_copies(t, e, err) < 0)
+		return -1;
+	if (e->is_trusted || e->is_counted)
+		return 0;
+	int rc = try_it(t, e, err);
+	e->is_refused = rc > 0;
+	return rc < 0 ? -1 : 0;
+}
+
+/* What the guards know of the log is not true any more. */
+static void forget_log(struct teacher *t)
+{
+	near_free(&t->near);
+	t->known_since = 0;
+}
+
+/* The same, after a lesson. */
+static void note(struct teacher *t, const struct journal_entry *e, enum journal_change change)
+{
+	if (change == JOURNAL_RELABELED)
+		forget_log(t);
+	if (t->near && !e->near)
+		near_add(t->near, &e->sketch, e->spam, e->id);
+	if (e->is_trusted)
+		t->known_since = 0;
 }
 
 int teacher_teach(struct teacher *t, const struct journal_entry *entry,
 	enum journal_change *change_r, struct err *err)
 {
 	struct journal_entry e = *entry;
-	if (check_quota(t, &e, err) < 0 || journal_add(t->journal, &e, &e.id, change_r, err) < 0)
+	e.near = e.harm = 0;
+	e.is_counted = e.is_refused = false;
+	if (journal_find(t->journal, e.hash, e.spam, change_r, err) < 0)
 		return -1;
-	if (*change_r == JOURNAL_KNOWN)
+	if (*change_r == JOURNAL_REFUSED)
+		err_set(err, "this lesson was refused before, and is kept for review");
+	if (*change_r == JOURNAL_KNOWN || *change_r == JOURNAL_REFUSED)
 		return 0;
+	if (guard(t, &e, err) < 0 || journal_add(t->journal, &e, &e.id, change_r, err) < 0)
+		return -1;
+	if (*change_r == JOURNAL_REFUSED)
+		return 0;
+	note(t, &e, *change_r);
 	return learn_entry(t->model, &e, err);
 }
 
@@ -163,5 +303,15 @@ int teacher_undo(
 {
 	if (journal_undo(t->journal, which, count_r, err) < 0)
 		return -1;
+	forget_log(t);
 	return *count_r > 0 ? teacher_begin_rebuild(t, err) : 0;
+}
+
+int teacher_accept(struct teacher *t, int64_t id, struct err *err)
+{
+	int rc = journal_accept(t->journal, id, err);
+	if (rc <= 0)
+		return rc;
+	forget_log(t);
+	return teacher_begin_rebuild(t, err) < 0 ? -1 : 1;
 }

@@ -6,12 +6,43 @@
  *	DIR/model, DIR/log.db
  *
  * Whoever has opened the folder has the model's lock; a second one is refused.
+ *
+ * Guards, since whoever may report mail may also try to spoil the model:
+ *
+ *   copies   of a lesson that is nearly the same as NEAR_FULL others of its label, only
+ *	      the 4th, 8th, 16th … teaches anything (near.h); the others are counted
+ *   quotas   of lessons within a day: of a giver, of ham, about one sender, of a tenant
+ *   harm     a lesson is tried on known messages first (known.h). What it takes from them
+ *	      is put on its giver's balance, what it gives them is taken off, and time
+ *	      takes all of it off within TEACHER_HARM_DAYS. A lesson that would take the
+ *	      balance over TEACHER_HARM_MOST is refused: logged, for an administrator to
+ *	      review, but it does not hold. After TEACHER_REFUSALS in a day its giver is
+ *	      not heard until the next.
+ *
+ * Lessons through the channels "cli", "api" and "rspamd", which need a password of the
+ * site, are trusted: quotas and trials are not for them. Copies are, for all.
  */
 #ifndef BAYES_TEACHER_H
 #define BAYES_TEACHER_H
 
 #include "bayes/journal.h"
 #include "bayes/model.h"
+
+enum {
+	TEACHER_COPIES = 4, /* copies that teach, before they thin out */
+	TEACHER_HARM_MOST = 10000, /* millionths of log-odds (known.h) */
+	TEACHER_HARM_DAYS = 7,
+	TEACHER_REFUSALS = 20,
+};
+
+/* Lessons within 24 hours; 0: as many as come. */
+struct teacher_quotas {
+	int64_t user;
+	int64_t user_ham; /* of them: ham, which spam would like to be */
+	int64_t sender;	  /* about mail of one sender's domain */
+	int64_t tenant;
+};
+#define TEACHER_QUOTAS {100, 50, 200, 2000}
 
 struct teacher;
 
@@ -20,15 +51,14 @@ struct teacher *teacher_open(const char *folder, struct err *err);
 void teacher_close(struct teacher **teacher);
 const struct model *teacher_model(const struct teacher *teacher);
 struct journal *teacher_journal(const struct teacher *teacher);
-
-/* Of one person, through channels other than "cli", "api" and "rspamd", which need a password of
- * the site.. */
-enum { TEACHER_LESSONS_A_DAY = 100 };
+/* Until then they are TEACHER_QUOTAS. */
+void teacher_set_quotas(struct teacher *teacher, const struct teacher_quotas *quotas);
 
 /*
- * Logs the lesson and learns it; -1 also if its giver has given too many today. A message that is
- * known with this label teaches nothing; one with the other label is learned anew, and its first
- * lesson is forgotten by the next rebuild.
+ * Logs the lesson and learns it. What the guards make of it is found here: those fields of
+ * the entry are not read. -1 also if a quota is used up; JOURNAL_REFUSED with 0 and the reason in
+ * err, if the lesson does harm. A message that is known with this label teaches nothing; one with
+ * the other label is learned anew, and its first lesson is forgotten by the next rebuild.
  */
 int teacher_teach(struct teacher *teacher, const struct journal_entry *entry,
 	enum journal_change *change_r, struct err *err);
@@ -48,5 +78,9 @@ int teacher_rebuild(struct teacher *teacher, struct err *err);
 /* Takes lessons back; if there were any, a rebuild is begun, which the caller steps to its end. */
 int teacher_undo(struct teacher *teacher, const struct journal_which *which, int64_t *count_r,
 	struct err *err);
+/* A refused lesson is to hold: 1, and the model is made again with it; 0 if there is none; -1. */
+int teacher_accept(struct teacher *teacher, int64_t id, struct err *err);
+/* Does the nth copy of a lesson, from 1, teach anything? For those who learn without a log. */
+bool teacher_heeds_copy(int64_t n);
 
 #endif

@@ -170,6 +170,15 @@ static const struct option learn_rows[] = {
 	{ "from", OPTION_LIST, AT(config_learn, from),
 		.help = "Addresses and networks of relays that authenticate users themselves: what comes "
 			"from them is learned." },
+	{ "user_quota", OPTION_INT, AT(config_learn, user_quota), "100", 0, 1e9,
+		.help = "Lessons of one user within a day, by mail or from a mailbox; 0: any number. Who has "
+			"the admin API's token, and \"gatepost learn\", have no quotas." },
+	{ "user_ham_quota", OPTION_INT, AT(config_learn, user_ham_quota), "50", 0, 1e9,
+		.help = "How many of them may be wanted mail: that is what spam would like to be." },
+	{ "sender_quota", OPTION_INT, AT(config_learn, sender_quota), "200", 0, 1e9,
+		.help = "Lessons of all such users within a day about mail from one domain; 0: any number." },
+	{ "tenant_quota", OPTION_INT, AT(config_learn, tenant_quota), "2000", 0, 1e9,
+		.help = "Lessons of one domain's users within a day, if there are several domains; 0: any number." },
 	OPTION_ROWS_END,
 };
 

@@ -131,6 +131,8 @@ struct config_learn {
 	struct option_strings from;		/* as written */
 	const struct ip_net *nets;
 	size_t net_count;
+	/* Lessons within 24 hours; 0: as many as come. */
+	int64_t user_quota, user_ham_quota, sender_quota, tenant_quota;
 };
 
 struct config_arc {

@@ -11,6 +11,15 @@ enum lesson_label lesson_label(const struct config_learn *learn, struct str addr
 	return str_ieq_c(address, learn->ham_address) ? LESSON_HAM : LESSON_NONE;
 }
 
+struct str lesson_tenant(const struct config *config, struct str giver)
+{
+	size_t at = str_rchr(giver, '@');
+	const struct config_domain *domain = config->domain_count < 2 ? NULL :
+		config_find_domain(config, at < giver.n ? str_skip(giver, at + 1) : giver);
+
+	return domain ? str_c(domain->name) : STR("");
+}
+
 static bool is_from_relay(const struct config_learn *learn, struct str client)
 {
 	struct ip ip;

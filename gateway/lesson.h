@@ -18,6 +18,10 @@ enum lesson_label { LESSON_NONE, LESSON_SPAM, LESSON_HAM };
 /* What is learned from mail to this address; without case. */
 enum lesson_label lesson_label(const struct config_learn *learn, struct str address);
 
+/* The domain of ours, in its canonical form, whose user a giver is (an address, or the domain
+ * itself); empty where there is but one domain, whose view is that of all. */
+struct str lesson_tenant(const struct config *config, struct str giver);
+
 enum lesson_judgement { LESSON_TAKEN, LESSON_REFUSED, LESSON_LATER };
 /*
  * LATER: a DNS answer that could have proved it is missing, or the verdict itself says try

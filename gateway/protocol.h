@@ -109,6 +109,7 @@ struct tokens_request {
 struct tokens_reply {
 	struct str tokens; /* octets in the classifier's own form; empty: there is no such message */
 	struct str hash;
+	struct str sender;   /* domain that the message says it is from, or empty */
 	int64_t attached;    /* how many messages are attached, if the request asked for one */
 	struct str feedback; /* the same: the type of a feedback report (core/mail/attached.h) */
 };

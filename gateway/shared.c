@@ -91,6 +91,8 @@ static const struct {
 	[SHARED_LESSONS_SPAM] = { "lessons_spam_total",
 		"messages learned by the classifier as spam" },
 	[SHARED_LESSONS_REFUSED] = { "lessons_refused_total", "lessons that were not learned" },
+	[SHARED_LESSONS_HARMFUL] = { "lessons_harmful_total",
+		"lessons refused since known messages would have been misjudged" },
 };
 
 static const struct {

@@ -58,6 +58,7 @@ enum shared_counter {
 	SHARED_LESSONS, /* learned by the classifier */
 	SHARED_LESSONS_SPAM, /* those of them that were spam */
 	SHARED_LESSONS_REFUSED, /* by quotas, or since they make no sense */
+	SHARED_LESSONS_HARMFUL, /* those of them that would have spoilt known messages */
 	SHARED_COUNTER_COUNT
 };
 void shared_add(struct shared *shared, enum shared_counter counter, int64_t n);

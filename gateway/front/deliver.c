@@ -241,7 +241,8 @@ static void learn(struct delivery *d)
 {
 	struct front *front = d->t->front;
 	struct train_request order = { .spam = d->t->lesson == LESSON_SPAM, .attached = true,
-		.who = d->giver, .channel = STR("mail") };
+		.who = d->giver, .channel = STR("mail"),
+		.tenant = lesson_tenant(front->self->config, d->giver) };
 	struct buf payload = BUF_INIT;
 
 	record_encode(&train_request_record, &order, &payload);

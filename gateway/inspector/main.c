@@ -155,6 +155,18 @@ static struct mail *find_attached(struct mail *mail, int64_t number, struct toke
 	return mail_parse(mail->arena, attached.messages.v[number - 1]);
 }
 
+/* Of the first author, for quotas: it may well be forged. */
+static struct str sender_domain(struct mail *mail)
+{
+	const struct mail_header *from = mail_header(mail, "From", NULL);
+	struct mail_addresses authors;
+
+	if (from == NULL)
+		return STR("");
+	mail_parse_addresses(mail, from->value, &authors);
+	return authors.list.n > 0 ? authors.list.v[0].domain : STR("");
+}
+
 static int answer_tokens(struct loader_child *child, const struct ipc_packet *request,
 	struct err *err)
 {
@@ -177,6 +189,7 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 		mail = find_attached(mail, asked.attached, &r);
 	if (mail != NULL && conf != NULL && bayes_lesson(conf, mail, &lesson) == 0)
 		r.tokens = buf_str(&lesson);
+	r.sender = mail != NULL ? sender_domain(mail) : STR("");
 	hash_sha256_hex(mail != NULL ? mail->raw : STR(""), hash);
 	r.hash = str_c(hash);
 	int result = reply(child, request, EVALUATE_TOKENS, &tokens_reply_record, &r, err);

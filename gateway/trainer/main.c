@@ -112,11 +112,17 @@ static int teach(struct lesson *lesson, const struct tokens_reply *reply, struct
 		.who = buf_str(&lesson->who),
 		.channel = buf_str(&lesson->channel),
 		.tenant = buf_str(&lesson->tenant),
+		.sender = reply->sender,
 	};
 	if (lesson_decode(reply->tokens, t->arena, &entry.features) < 0)
 		return err_set(err, "the message could not be taken apart for learning");
 	if (teacher_teach(t->teacher, &entry, &change, err) < 0) {
 		log_event(LOG_LEVEL_WARNING, "lesson-refused", "%s", err->text);
+		return -1;
+	}
+	if (change == JOURNAL_REFUSED) {
+		log_event(LOG_LEVEL_WARNING, "lesson-harmful", "%s", err->text);
+		shared_add(t->self->shared, SHARED_LESSONS_HARMFUL, 1);
 		return -1;
 	}
 	loop_timer_set(t->sync, SYNC_MS);
@@ -273,6 +279,9 @@ static int load(struct role_self *self, struct err *err)
 	if (!t->teacher)
 		return -1;
 	t->orders = orders_new(self, t->teacher);
+	const struct config_learn *learn = &self->config->learn;
+	teacher_set_quotas(t->teacher, &(struct teacher_quotas){learn->user_quota,
+		learn->user_ham_quota, learn->sender_quota, learn->tenant_quota});
 	return give_away(folder, self->arena, err);
 }
 

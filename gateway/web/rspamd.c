@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/mail/attached.h"
+#include "gateway/lesson.h"
 #include "gateway/web/bench.h"
 
 void web_ping(void *context, struct http_request *r)
@@ -169,18 +170,22 @@ static void on_learned(void *context, const struct ipc_packet *packet)
 }
 
 /* Who asks has the token, and may say for whom: a mailbox server for the owner of the mailbox
- * (rspamc -d, or -u). Quotas are theirs. */
-static struct str giver(struct http_request *r)
+ * (rspamc -d, or -u), who has quotas. Empty: for himself. */
+static struct str owner(struct http_request *r)
 {
 	struct str who = http_header(r, "Deliver-To");
 	if (who.n == 0)
 		who = http_header(r, "User");
-	return who.n ? str_sub(who, 0, LIMIT_PATH) : str_c(http_who(r));
+	return str_sub(who, 0, LIMIT_PATH);
 }
 
 static void learn(struct web *web, struct http_request *r, bool spam)
 {
-	struct train_request order = { .spam = spam, .who = giver(r), .channel = STR("rspamd") };
+	struct str who = owner(r);
+	struct train_request order = { .spam = spam,
+		.who = who.n ? who : str_c(http_who(r)),
+		.channel = who.n ? STR("mailbox") : STR("rspamd"),
+		.tenant = lesson_tenant(web->self->config, who) };
 	struct buf payload = BUF_INIT;
 	struct err err;
 	if (is_compressed(r))

@@ -15,14 +15,26 @@ GTUBE = HAM.replace(b"The minutes", b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-ST
 
 
 @pytest.fixture
-def rspamc(make_gateway, folder, sink, dns):
+def make_rspamc(make_gateway, folder, sink, dns):
     if not shutil.which("rspamc"):
         pytest.skip("rspamc is not installed")
     token = folder / "admin.token"
     token.write_text(TOKEN + "\n")
     token.chmod(0o644)
     dns.zone["example.org"] = {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]}
-    gateway = make_gateway(backend=sink.url, extra=f'admin {{ listen = "127.0.0.2:0" token_file = "{token}" }}')
+
+    def make(extra=""):
+        return client(make_gateway(backend=sink.url, extra=f'{extra} admin {{ listen = "127.0.0.2:0" '
+                                                           f'token_file = "{token}" }}'))
+    return make
+
+
+@pytest.fixture
+def rspamc(make_rspamc):
+    return make_rspamc()
+
+
+def client(gateway):
     port = [line["port"] for line in gateway.events("listening") if line["listener"] == "127.0.0.2:0"][-1]
 
     def run(*arguments, message=b"", password=TOKEN):
@@ -43,6 +55,23 @@ def test_check(rspamc):
     assert answer["message-id"].strip("<>") == "1@example.org"
     told = rspamc("-i", "192.0.2.1", "-F", "bob@example.org", "-r", "alice@example.net", "symbols", message=GTUBE)
     assert "Action: reject" in told and "GTUBE" in told, told
+
+
+def test_a_mailbox_owner_has_quotas(make_rspamc):
+    rspamc = make_rspamc("learn { user_quota = 2 }")
+
+    def learn(number, *arguments):
+        return rspamc(*arguments, "learn_spam", message=HAM + b"Number %d.\n" % number)
+    for number in range(4):
+        output = learn(number, "-d", "bob@example.net")
+        assert ("success = true" in output) == (number < 2), output
+    rspamc.gateway.expect("lesson-refused")
+    said = rspamc.gateway.wait_event("lesson-refused", 2)["text"]
+    assert "2 lessons by bob@example.net within a day" in said
+    # Who has the token, and speaks for himself, has none; nor is he another user.
+    for number in range(10, 14):
+        assert "success = true" in learn(number)
+    assert "success = true" in learn(20, "-d", "alice@example.net")
 
 
 def test_learn(rspamc):

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bayes/known.h"
 #include "bayes/teacher.h"
 #include "tests/unit/bayes/lessons.h"
 
@@ -242,37 +243,234 @@ static void has_one_owner(void **state)
 	teacher_close(&t);
 }
 
-static void limits_what_one_person_teaches(void **state)
+/* A lesson as an untrusted user gives it, with made-up features. */
+struct given {
+	uint64_t number;
+	bool spam, looks_spam;
+	const char *who, *sender, *tenant, *channel;
+	int64_t time;
+};
+
+static int give(struct teacher *t, const struct given *g, enum journal_change *change_r, struct err *err)
 {
 	struct made_up made;
-	struct err err;
-	enum journal_change change;
+	char hash[48];
+	snprintf(hash, sizeof(hash), "%s %llu", g->channel ? g->channel : "mail",
+		(unsigned long long)g->number);
+	struct journal_entry e = {.time = g->time ? g->time : 1795176000,
+		.spam = g->spam,
+		.hash = str_c(hash),
+		.who = str_c(g->who),
+		.sender = str_c(g->sender ? g->sender : ""),
+		.tenant = str_c(g->tenant ? g->tenant : ""),
+		.channel = str_c(g->channel ? g->channel : "mail"),
+		.features = *lessons_make(&made, g->looks_spam, g->number)};
+	return teacher_teach(t, &e, change_r, err);
+}
+
+static void has_quotas(void **state)
+{
+	static const struct {
+		struct teacher_quotas quotas;
+		struct given given;
+		struct given other; /* is still heard */
+		const char *says;
+	} rows[] = {
+		{{.user = 30}, {.spam = true, .who = "mallory"}, {.spam = true, .who = "alice"},
+			"30 lessons by mallory"},
+		{{.user_ham = 30}, {.who = "mallory"}, {.spam = true, .who = "mallory"},
+			"30 lessons of ham by mallory"},
+		{{.sender = 30}, {.spam = true, .who = "mallory", .sender = "example.com"},
+			{.spam = true, .who = "mallory", .sender = "example.org"},
+			"30 lessons about mail of example.com"},
+		{{.tenant = 30}, {.spam = true, .who = "mallory", .tenant = "example.net"},
+			{.spam = true, .who = "mallory", .tenant = "example.org"},
+			"30 lessons for example.net"},
+	};
 	struct teacher *t = open_it();
-	int refused = 0;
-	for (uint64_t i = 0; i < TEACHER_LESSONS_A_DAY + 50; i++) {
-		char hash[32];
-		snprintf(hash, sizeof(hash), "salad %llu", (unsigned long long)i);
-		struct journal_entry e = {.time = 1795176000,
-			.hash = str_c(hash),
-			.who = STR("mallory"),
-			.channel = STR("mail"),
-			.features = *lessons_make(&made, true, i)};
-		refused += teacher_teach(t, &e, &change, &err) < 0;
+	enum journal_change change;
+	struct err err;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct given g = rows[i].given, other = rows[i].other;
+		int refused = 0;
+		teacher_set_quotas(t, &rows[i].quotas);
+		g.time = other.time = 1795176000 + (int64_t)i * 200000;
+		for (uint64_t n = 0; n < 40; n++) {
+			g.number = i * 1000 + n;
+			g.looks_spam = g.spam;
+			refused += give(t, &g, &change, &err) < 0;
+		}
+		if (refused != 10 || !strstr(err.text, rows[i].says))
+			fail_msg("row %zu: %d refused, %s", i, refused, err.text);
+		other.number = i * 1000 + 500;
+		assert_int_equal(give(t, &other, &change, &err), 0);
+		/* A password of the site, and the next day. */
+		g.number++;
+		g.channel = "cli";
+		assert_int_equal(give(t, &g, &change, &err), 0);
+		g.channel = "mail";
+		g.time += 86401;
+		assert_int_equal(give(t, &g, &change, &err), 0);
 	}
-	assert_int_equal(refused, 50);
-	/* Others are heard, and so is he a day later. */
+	struct journal_entry nothing = {.channel = STR("cli")};
+	assert_int_equal(teacher_teach(t, &nothing, &change, &err), -1);
+	teacher_close(&t);
+}
+
+/* The same message with one word in a hundred changed. */
+static enum journal_change give_copy(struct teacher *t, uint64_t number, bool spam)
+{
+	struct made_up made;
+	char hash[32];
+	enum journal_change change;
+	struct err err;
+	snprintf(hash, sizeof(hash), "copy %llu", (unsigned long long)number);
 	struct journal_entry e = {.time = 1795176000,
-		.hash = STR("x"),
-		.who = STR("alice"),
-		.channel = STR("mail"),
-		.features = *lessons_make(&made, true, 1)};
-	assert_int_equal(teacher_teach(t, &e, &change, &err), 0);
-	e.who = STR("mallory");
-	e.hash = STR("y");
-	e.time += 86401;
-	assert_int_equal(teacher_teach(t, &e, &change, &err), 0);
-	e.hash = STR("");
-	assert_int_equal(teacher_teach(t, &e, &change, &err), -1);
+		.spam = spam,
+		.hash = str_c(hash),
+		.channel = STR("cli"),
+		.who = number == 0 ? STR("first") : STR("others"),
+		.features = *lessons_make(&made, spam, 77)};
+	made.tokens[1] = 1 + number;
+	if (teacher_teach(t, &e, &change, &err) < 0)
+		fail_msg("%s", err.text);
+	return change;
+}
+
+/* How many of the log's lessons taught something. */
+static int taught(void *context, const struct journal_entry *e, struct err *err)
+{
+	*(int *)context += !e->is_counted;
+	return 0;
+}
+
+static void copies_thin_out(void **state)
+{
+	uint8_t live[32], rebuilt[32];
+	int64_t spam, ham, undone;
+	int teaching = 0;
+	struct err err;
+	struct teacher *t = open_it();
+	for (uint64_t i = 0; i < 40; i++)
+		assert_int_equal(give_copy(t, i, true), JOURNAL_NEW);
+	/* The first, and copies 1, 2, 3, 4, 8, 16 and 32. */
+	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(teaching, 8);
+	model_learned(teacher_model(t), &spam, &ham);
+	assert_true(spam == 40 && ham == 0);
+	/* The other label is another opinion. */
+	give_copy(t, 1000, false);
+	teaching = 0;
+	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(teaching, 9);
+	digest(t, live);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, rebuilt);
+	assert_memory_equal(live, rebuilt, 32);
+	/* Without the first a copy takes its place, and what comes next is a copy of that. */
+	const struct journal_which first = {.who = STR("first")};
+	assert_int_equal(teacher_undo(t, &first, &undone, &err), 0);
+	assert_int_equal(undone, 1);
+	teaching = 0;
+	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(teaching, 8);
+	give_copy(t, 50, true);
+	teaching = 0;
+	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(teaching, 8);
+	teacher_close(&t);
+}
+
+static double asked(struct teacher *t, bool spam, uint64_t number)
+{
+	struct made_up made;
+	return model_classify(teacher_model(t), lessons_make(&made, spam, number)).log_odds;
+}
+
+static int note_refused(void *context, const struct journal_entry *e, struct err *err)
+{
+	*(int64_t *)context = e->id;
+	assert_true(str_eq_c(e->who, "mallory"));
+	return 0;
+}
+
+/* What is known well cannot be taught wrong by a user, whose right lessons are taken all the same. */
+static void refuses_what_spoils_known_mail(void **state)
+{
+	enum { KNOWN = 200, WRONG = 100 };
+	uint8_t before[32], after[32];
+	int64_t refused_id = 0;
+	int refused = 0;
+	struct teacher *t = open_it();
+	enum journal_change change;
+	struct err err;
+	for (uint64_t i = 0; i < KNOWN; i++)
+		teach(t, i, i % 2, "admin");
+	/* Of one who is trusted it is taken: he may know better. */
+	struct given wrong = {.number = 900000, .looks_spam = true, .who = "admin", .channel = "cli"};
+	assert_int_equal(give(t, &wrong, &change, &err), 0);
+	assert_int_equal(change, JOURNAL_NEW);
+	wrong.channel = NULL;
+	wrong.who = "mallory";
+	double spam_before = asked(t, true, 5000);
+	for (uint64_t i = 0; i < WRONG; i++) {
+		wrong.number = 1000 + i;
+		refused += give(t, &wrong, &change, &err) < 0 || change == JOURNAL_REFUSED;
+	}
+	assert_true(refused > WRONG - 10);
+	assert_non_null(strstr(err.text, "mallory"));
+	assert_true(asked(t, true, 5000) > spam_before - 0.5);
+	/* The right label is learned, and of others too. */
+	for (uint64_t i = 0; i < 20; i++) {
+		struct given right = {.number = 3000 + i, .spam = i % 2, .looks_spam = i % 2,
+			.who = "alice"};
+		assert_int_equal(give(t, &right, &change, &err), 0);
+		assert_int_equal(change, JOURNAL_NEW);
+	}
+	/* What was refused does not hold, is not there twice, and may be accepted. */
+	assert_int_equal(journal_refused(teacher_journal(t), 1, note_refused, &refused_id, &err), 0);
+	assert_true(refused_id > 0);
+	digest(t, before);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, after);
+	assert_memory_equal(before, after, 32);
+	assert_int_equal(teacher_accept(t, refused_id, &err), 1);
+	while (teacher_step_rebuild(t, &err) > 0)
+		continue;
+	digest(t, after);
+	assert_memory_not_equal(before, after, 32);
+	assert_int_equal(teacher_accept(t, refused_id, &err), 0);
+	teacher_close(&t);
+}
+
+/* A trial leaves no trace, in the model nor in what is tried next. */
+static void a_trial_leaves_no_trace(void **state)
+{
+	uint8_t before[32], after[32];
+	struct made_up made;
+	struct err err;
+	struct teacher *t = open_it();
+	for (uint64_t i = 0; i < 100; i++)
+		teach(t, i, i % 2, "admin");
+	digest(t, before);
+	struct known *known = known_new(teacher_model(t), &err);
+	assert_non_null(known);
+	assert_int_equal(known_load(known, teacher_journal(t), 1795176000, &err), 0);
+	struct journal_entry wrong = {.time = 1795176000, .who = STR("mallory"),
+		.features = *lessons_make(&made, true, 5000)};
+	int64_t harm = known_harm(known, &wrong);
+	assert_true(harm > 0);
+	assert_true(known_harm(known, &wrong) == harm);
+	wrong.spam = true;
+	assert_true(known_harm(known, &wrong) < harm);
+	/* Nobody is judged by what he taught himself. */
+	wrong.spam = false;
+	wrong.who = STR("admin");
+	assert_true(known_harm(known, &wrong) == 0);
+	digest(t, after);
+	assert_memory_equal(before, after, 32);
+	known_free(&known);
+	known_free(&known);
 	teacher_close(&t);
 }
 
@@ -288,7 +486,10 @@ int main(void)
 		IN_FOLDER(takes_lessons_back),
 		IN_FOLDER(survives_a_kill),
 		IN_FOLDER(has_one_owner),
-		IN_FOLDER(limits_what_one_person_teaches),
+		IN_FOLDER(has_quotas),
+		IN_FOLDER(copies_thin_out),
+		IN_FOLDER(refuses_what_spoils_known_mail),
+		IN_FOLDER(a_trial_leaves_no_trace),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,103 @@
+#include "bayes/known.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct message {
+	struct features features;
+	struct str who;
+};
+
+struct known {
+	const struct model *model;
+	struct model *trial;
+	struct arena *arena; /* of the messages */
+	struct message messages[2][KNOWN_MESSAGES];
+	size_t count[2];
+};
+
+struct known *known_new(const struct model *model, struct err *err)
+{
+	struct known *k = calloc(1, sizeof(*k));
+	assert(k);
+	k->model = model;
+	k->arena = arena_new(SIZE_MAX);
+	k->trial = model_overlay(model, err);
+	if (!k->trial)
+		known_free(&k);
+	return k;
+}
+
+void known_free(struct known **known)
+{
+	if (!*known)
+		return;
+	model_close(&(*known)->trial);
+	arena_free(&(*known)->arena);
+	free(*known);
+	*known = NULL;
+}
+
+static int keep(void *context, const struct journal_entry *e, struct err *err)
+{
+	struct known *k = context;
+	struct message *m = &k->messages[e->spam][k->count[e->spam]++];
+	const struct features *f = &e->features;
+	*m = (struct message){.features = *f, .who = arena_dup(k->arena, e->who)};
+	m->features.grams = ARENA_ARRAY(k->arena, f->gram_count, uint32_t);
+	m->features.tokens = ARENA_ARRAY(k->arena, f->token_count, uint64_t);
+	memcpy(m->features.grams, f->grams, f->gram_count * sizeof(f->grams[0]));
+	memcpy(m->features.tokens, f->tokens, f->token_count * sizeof(f->tokens[0]));
+	return 0;
+}
+
+int known_load(struct known *k, struct journal *journal, int64_t time, struct err *err)
+{
+	int rc = 0;
+	arena_reset(k->arena);
+	k->count[0] = k->count[1] = 0;
+	for (int spam = 0; rc == 0 && spam < 2; spam++) {
+		const struct journal_known which = {
+			spam, time - KNOWN_AFTER_DAYS * 86400, KNOWN_MESSAGES};
+		rc = journal_known(journal, &which, keep, k, err);
+	}
+	return rc;
+}
+
+static bool may_judge(const struct message *m, const struct journal_entry *e)
+{
+	return !str_eq(m->who, e->who);
+}
+
+/* The sum of the log-odds of wrong, over the messages of a label that may judge. */
+static double wrong(const struct known *k, const struct model *model, bool spam,
+	const struct journal_entry *e)
+{
+	double sum = 0;
+	for (size_t i = 0; i < k->count[spam]; i++) {
+		const struct message *m = &k->messages[spam][i];
+		if (may_judge(m, e))
+			sum += (spam ? -1 : 1) * model_classify(model, &m->features).log_odds;
+	}
+	return sum;
+}
+
+int64_t known_harm(struct known *k, const struct journal_entry *e)
+{
+	double before[2], count[2] = {0, 0}, harm = 0;
+	for (int spam = 0; spam < 2; spam++) {
+		for (size_t i = 0; i < k->count[spam]; i++)
+			count[spam] += may_judge(&k->messages[spam][i], e);
+		if (count[spam] < KNOWN_LEAST)
+			return 0;
+	}
+	for (int spam = 0; spam < 2; spam++)
+		before[spam] = wrong(k, k->model, spam, e);
+	model_forget(k->trial);
+	model_learn(k->trial, &e->features, e->spam, e->time);
+	for (int spam = 0; spam < 2; spam++)
+		harm += (wrong(k, k->trial, spam, e) - before[spam]) / count[spam];
+	model_forget(k->trial);
+	return (int64_t)(harm * KNOWN_ONE);
+}
