@@ -266,25 +266,6 @@ void table_advance(struct table *t, int64_t seconds)
 	atomic_store_explicit(&h->epoch, now, memory_order_relaxed);
 }
 
-/* Words */
-
-static uint64_t clamp(double value, double max)
-{
-	return value >= max ? (uint64_t)max : (uint64_t)value;
-}
-
-static uint64_t weight_pack(const struct table *t, struct table_weight w)
-{
-	double value = w.value * TABLE_WEIGHT_ONE;
-	if (value > INT32_MAX)
-		value = INT32_MAX;
-	if (value < -INT32_MAX)
-		value = -INT32_MAX;
-	return (uint64_t)(uint32_t)(int32_t)value << 32 |
-	       clamp(w.effort * TABLE_EFFORT_ONE, TABLE_FIELD_MAX) << 12 |
-	       epoch_now(t) % TABLE_EPOCHS;
-}
-
 static uint64_t load(const _Atomic uint64_t *word)
 {
 	return atomic_load_explicit(word, memory_order_relaxed);
@@ -293,11 +274,6 @@ static uint64_t load(const _Atomic uint64_t *word)
 static void store(_Atomic uint64_t *word, uint64_t value)
 {
 	atomic_store_explicit(word, value, memory_order_relaxed);
-}
-
-void table_set_gram(struct table *t, uint32_t gram, struct table_weight weight)
-{
-	store(&t->grams[gram % TABLE_GRAMS], weight_pack(t, weight));
 }
 
 /* Tokens */
@@ -343,19 +319,4 @@ size_t table_take(struct table *t, uint64_t token)
 	store(&t->tokens[2 * rarest + 1], epoch_now(t) % TABLE_EPOCHS);
 	store(&t->tokens[2 * rarest], key_of(token) << 40);
 	return rarest;
-}
-
-void table_set_token(struct table *t, size_t slot, const struct table_token *token)
-{
-	uint64_t key = load(&t->tokens[2 * slot]) >> 40;
-	/* Both are halved when one is full, so that their ratio stays. */
-	double ham = token->ham, spam = token->spam;
-	if (ham * TABLE_COUNT_ONE > TABLE_FIELD_MAX || spam * TABLE_COUNT_ONE > TABLE_FIELD_MAX) {
-		ham /= 2;
-		spam /= 2;
-	}
-	store(&t->tokens[2 * slot], key << 40 |
-					    clamp(spam * TABLE_COUNT_ONE, TABLE_FIELD_MAX) << 20 |
-					    clamp(ham * TABLE_COUNT_ONE, TABLE_FIELD_MAX));
-	store(&t->tokens[2 * slot + 1], weight_pack(t, token->weight));
 }

@@ -140,6 +140,44 @@ static inline struct table_token table_token(const struct table *t, size_t slot)
 	};
 }
 
+static inline uint64_t table_clamp(double value, double max)
+{
+	return (uint64_t)(int64_t)(value < max ? value : max);
+}
+
+static inline uint64_t table_pack(const struct table *t, struct table_weight w)
+{
+	double value = w.value * TABLE_WEIGHT_ONE;
+	value = value < INT32_MAX ? value : INT32_MAX;
+	value = value > -INT32_MAX ? value : -INT32_MAX;
+	return (uint64_t)(uint32_t)(int32_t)value << 32 |
+	       table_clamp(w.effort * TABLE_EFFORT_ONE, TABLE_FIELD_MAX) << 12 |
+	       atomic_load_explicit(&t->header->epoch, memory_order_relaxed) % TABLE_EPOCHS;
+}
+
+static inline void table_set_gram(struct table *t, uint32_t gram, struct table_weight weight)
+{
+	atomic_store_explicit(
+		&t->grams[gram % TABLE_GRAMS], table_pack(t, weight), memory_order_relaxed);
+}
+
+static inline void table_set_token(
+	struct table *t, size_t slot, const struct table_token *token)
+{
+	uint64_t key = atomic_load_explicit(&t->tokens[2 * slot], memory_order_relaxed) >> 40;
+	/* Both are halved when one is full, so that their ratio stays. */
+	double ham = token->ham, spam = token->spam;
+	if (ham * TABLE_COUNT_ONE > TABLE_FIELD_MAX || spam * TABLE_COUNT_ONE > TABLE_FIELD_MAX) {
+		ham /= 2;
+		spam /= 2;
+	}
+	uint64_t counts = table_clamp(spam * TABLE_COUNT_ONE, TABLE_FIELD_MAX) << 20 |
+			  table_clamp(ham * TABLE_COUNT_ONE, TABLE_FIELD_MAX);
+	atomic_store_explicit(&t->tokens[2 * slot], key << 40 | counts, memory_order_relaxed);
+	atomic_store_explicit(
+		&t->tokens[2 * slot + 1], table_pack(t, token->weight), memory_order_relaxed);
+}
+
 /* Say early which slots will be read: most are in no cache. */
 static inline void table_expect_gram(const struct table *t, uint32_t gram)
 {
@@ -151,11 +189,9 @@ static inline void table_expect_token(const struct table *t, uint64_t token)
 	__builtin_prefetch((const void *)&t->tokens[2 * (token % TABLE_TOKENS)]);
 }
 
-void table_set_gram(struct table *table, uint32_t gram, struct table_weight weight);
 /* The slot of a token, or -1 if it is not known. */
 ptrdiff_t table_find(const struct table *table, uint64_t token);
 /* The same; if it is not known, it takes a free slot, or that of the rarest neighbour. */
 size_t table_take(struct table *table, uint64_t token);
-void table_set_token(struct table *table, size_t slot, const struct table_token *token);
 
 #endif
