@@ -22,6 +22,7 @@ enum {
 	HEADER_GRAM_BYTES = 400,
 	TAG_MAX = 60,
 	TEXT_MAX = 60, /* of each of what a token was made of, when it is explained */
+	ASKED_BITS = 1024,
 	SLACK = 8,     /* octets that may be read behind a padded text's end */
 };
 
@@ -42,9 +43,10 @@ struct extractor {
 	size_t last_count;
 	uint64_t field;
 	const char *field_name;
-	/* Those whose text is asked for. */
+	/* Those whose text is asked for; then nothing is collected. A clear bit: it is none of them. */
 	const uint64_t *asked;
 	size_t asked_count;
+	uint64_t asked_bits[ASKED_BITS / 64];
 	struct str *texts;
 };
 
@@ -133,8 +135,7 @@ static void add_token(struct extractor *x, uint64_t h)
 	x->token_count = put_token(x, x->token_count, h);
 }
 
-/* The same, and what it was made of: one text, or two. */
-static void tell(struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
+static void tell_asked(struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
 {
 	for (size_t i = 0; i < x->asked_count; i++) {
 		struct buf text = BUF_INIT;
@@ -151,12 +152,21 @@ static void tell(struct extractor *x, uint64_t h, const char *kind, struct str a
 	}
 }
 
+/* What a token was made of: one text, or two. */
+static inline void tell(
+	struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
+{
+	if (x->asked_bits[h % ASKED_BITS / 64] >> h % 64 & 1)
+		tell_asked(x, h, kind, a, b);
+}
+
 static inline void add_told(
 	struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
 {
-	add_token(x, h);
 	if (x->asked_count)
 		tell(x, h, kind, a, b);
+	else
+		add_token(x, h);
 }
 
 /* View A */
@@ -165,6 +175,8 @@ static void grams_of(struct extractor *x, struct str s)
 {
 	uint64_t add = (uint32_t)x->key[0], times = x->key[1];
 	size_t count = x->gram_count;
+	if (x->asked_count)
+		return;
 	for (size_t i = 0; i + 4 <= s.n; i++) {
 		uint32_t four;
 		memcpy(&four, s.p + i, sizeof(four));
@@ -183,21 +195,31 @@ static void open_field(struct extractor *x, const char *name)
 	x->last_count = 0;
 }
 
+static inline uint64_t pair_of(const struct extractor *x, size_t i, uint64_t h)
+{
+	return mix(x->last[i] * (2 * i + 3) + h);
+}
+
+static void tell_word(struct extractor *x, struct str word, uint64_t h)
+{
+	tell(x, h, x->field_name, word, STR(""));
+	for (size_t i = 0; i < x->last_count; i++)
+		tell(x, pair_of(x, i, h), x->field_name, x->last_words[i], word);
+	x->last_words[1] = x->last_words[0];
+	x->last_words[0] = word;
+}
+
 /* `word` is padded. */
 static inline void add_word(struct extractor *x, struct str word)
 {
 	uint64_t h = hash_padded(x, x->field, str_sub(word, 0, WORD_MAX));
-	size_t count = put_token(x, x->token_count, h);
-	for (size_t i = 0; i < x->last_count; i++)
-		count = put_token(x, count, mix(x->last[i] * (2 * i + 3) + h));
-	x->token_count = count;
 	if (x->asked_count) {
-		tell(x, h, x->field_name, word, STR(""));
+		tell_word(x, word, h);
+	} else {
+		size_t count = put_token(x, x->token_count, h);
 		for (size_t i = 0; i < x->last_count; i++)
-			tell(x, mix(x->last[i] * (2 * i + 3) + h), x->field_name, x->last_words[i],
-				word);
-		x->last_words[1] = x->last_words[0];
-		x->last_words[0] = word;
+			count = put_token(x, count, pair_of(x, i, h));
+		x->token_count = count;
 	}
 	x->last[1] = x->last[0];
 	x->last[0] = h;
@@ -442,8 +464,10 @@ static void extract(struct extractor *x, struct mail *mail, const uint8_t salt[1
 	x->key[1] |= 1;
 	x->gram_count = x->token_count = 0;
 	x->tokens[0] = 0;
-	memset(x->gram_set, 0, sizeof(x->gram_set));
-	memset(x->token_set, 0, sizeof(x->token_set));
+	if (!x->asked_count) {
+		memset(x->gram_set, 0, sizeof(x->gram_set));
+		memset(x->token_set, 0, sizeof(x->token_set));
+	}
 	headers_of(x);
 	body_of(x);
 	links_of(x);
@@ -467,10 +491,14 @@ void features_explain(struct mail *mail, const uint8_t salt[16], const uint64_t 
 	struct str *texts_r)
 {
 	struct extractor x;
-	for (size_t i = 0; i < n; i++)
+	memset(x.asked_bits, 0, sizeof(x.asked_bits));
+	for (size_t i = 0; i < n; i++) {
 		texts_r[i] = STR("");
+		x.asked_bits[tokens[i] % ASKED_BITS / 64] |= (uint64_t)1 << tokens[i] % 64;
+	}
 	x.asked = tokens;
 	x.asked_count = n;
 	x.texts = texts_r;
-	extract(&x, mail, salt);
+	if (n)
+		extract(&x, mail, salt);
 }

@@ -20,6 +20,7 @@ double math_log(double x)
 		e++;
 	}
 	double z = (m - 1) / (m + 1), q = z * z, sum = 0;
+#pragma GCC unroll 11 /* so that no division is left */
 	for (int k = 21; k >= 1; k -= 2)
 		sum = sum * q + 1.0 / k;
 	return 2 * z * sum + e * ln2;

@@ -294,13 +294,19 @@ static double novelty(const struct table *t, const struct look *look)
 	return sum * NOVELTY_SHARE * HARDLY_KNOWN / (least_seen(look) + HARDLY_KNOWN);
 }
 
-static void look_at(const struct table *t, const struct features *f, struct look *look)
+static void look_at_tokens(const struct table *t, const struct features *f, struct look *look)
 {
 	for (int class = 0; class < 2; class ++)
 		look->seen[class] = get(&t->header->seen[class]);
-	look->opinion = (struct opinion){.grams = gram_view(t, f)};
+	look->opinion = (struct opinion){.log_odds = 0};
 	token_views(t, f, look);
+}
+
+static void look_at(const struct table *t, const struct features *f, struct look *look)
+{
+	look_at_tokens(t, f, look);
 	struct opinion *o = &look->opinion;
+	o->grams = gram_view(t, f);
 	o->log_odds = GRAMS_SHARE * o->grams + WORDS_SHARE * o->words + COUNTS_SHARE * o->counts;
 	if (look->seen[0] + look->seen[1] > 0)
 		o->log_odds += novelty(t, look);
@@ -319,7 +325,7 @@ void model_weigh(const struct model *m, const struct features *f, double *weight
 	const struct table *t = &m->table;
 	struct look look;
 	double sum = 0, odds;
-	look_at(t, f, &look);
+	look_at_tokens(t, f, &look);
 	for (size_t i = 0; i < f->token_count; i++) {
 		weights_r[i] = 0;
 		if (look.slots[i] < 0)

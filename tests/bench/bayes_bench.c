@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "bayes/model.h"
+#include "bayes/explain.h"
 #include "core/buf.h"
 #include "core/limits.h"
 
@@ -28,9 +28,9 @@ struct samples {
 };
 
 /* What happened to one message after the other, and the whole. */
-enum part { TAKE_APART, FEATURES, ANSWER, PARTS };
+enum part { TAKE_APART, FEATURES, ANSWER, EXPLANATION, PARTS };
 struct spent {
-	double ns[PARTS], sum;
+	double ns[PARTS], sum; /* without explanation, which is made of some messages alone */
 };
 
 static void die(const char *what, const char *name)
@@ -180,11 +180,14 @@ static struct spent run(const struct samples *all, struct model *model, bool lea
 		else
 			model_classify(model, &features);
 		at[3] = cpu_ns();
+		if (!learn)
+			explain(model, mail, &features, (struct str[EXPLAIN_MAX]){{NULL, 0}});
+		at[4] = cpu_ns();
 		arena_free(&arena);
 		for (int part = 0; part < PARTS; part++)
 			spent.ns[part] += (double)(at[part + 1] - at[part]) - clock_ns;
 	}
-	for (int part = 0; part < PARTS; part++)
+	for (int part = 0; part < EXPLANATION; part++)
 		spent.sum += spent.ns[part];
 	return spent;
 }
@@ -221,6 +224,8 @@ int main(int argc, char **argv)
 	printf("classifier: %zu messages, median %zu octets\n", all.n, median_size(&all));
 	print("judged", judge, all.n, GOAL_JUDGE);
 	print("judged and learned at once", learn, all.n, GOAL_LEARN);
+	printf("explained, if it is: %.1f us\n",
+		judge.ns[EXPLANATION] / 1000 / (double)all.n);
 	model_close(&model);
 	arena_free(&arena);
 	return 0;
