@@ -112,6 +112,7 @@ static const struct field verdict_fields[] = {
 	HIDDEN(struct verdict, headers, FIELD_TYPE_STR),
 	{ FIELD_(struct verdict, cuts, FIELD_TYPE_RECORDS), .sub = &cut_record, .hidden = true },
 	{ FIELD_(struct verdict, record, FIELD_TYPE_RECORD), .sub = &template_record, .hidden = true },
+	HIDDEN(struct verdict, sign_for, FIELD_TYPE_STR),
 	FIELD_END,
 };
 const struct record verdict_record = RECORD("verdict", struct verdict, verdict_fields);

@@ -94,6 +94,7 @@ struct verdict {
 	struct str headers; /* our header lines, CRLF ended, to go on top of every copy */
 	LIST(struct cut) cuts; /* in order, not overlapping */
 	struct record_template record;
+	struct str sign_for; /* of outgoing mail: the author's domain, whose keys sign it, if it has any */
 };
 extern const struct record dmarc_row_record;
 extern const struct record finding_record, cut_record;

@@ -76,9 +76,12 @@ static enum step run(struct filter_call *call)
 
 	if (call->stage != STAGE_MESSAGE)
 		return STEP_DONE;
-	if (!find_author(call->mail, &author))
+	if (!find_author(call->mail, &author)) {
 		report(call, "AUTHOR_UNKNOWN", NULL);
-	else if (!policy_knows_domain(c->policies, author.domain))
+		return STEP_DONE;
+	}
+	call->verdict->sign_for = author.domain;
+	if (!policy_knows_domain(c->policies, author.domain))
 		report(call, "AUTHOR_FOREIGN",
 			"The address in From is at %.*s, which is no domain of ours: From must be an "
 			"address of who sends.", STR_ARG(author.domain));

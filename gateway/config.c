@@ -67,6 +67,9 @@ static const struct option outbound_rows[] = {
 		.help = "STARTTLS towards the relay: when it is offered, always, or never." },
 	{ "verify_recipients", OPTION_BOOL, AT(config_outbound, verify_recipients), "true",
 		.help = "Ask the relay about each recipient before the message is taken." },
+	{ "sign", OPTION_BOOL, AT(config_outbound, sign), "true",
+		.help = "Sign (DKIM) with the newest keys of the domain in From, RSA and Ed25519, as "
+			"gatepost dkim keygen makes them; mail of a domain without keys goes unsigned." },
 	OPTION_ROWS_END,
 };
 

@@ -78,6 +78,7 @@ struct config_outbound {
 	struct option_strings relay; /* as written */
 	int relay_tls;		     /* enum config_backend_tls */
 	bool verify_recipients;	     /* ask the relay at RCPT */
+	bool sign;		     /* with the keys of From's domain */
 	struct policy_outbound policy;
 	struct config_domain route; /* all outgoing mail goes to its backends, the relay */
 };

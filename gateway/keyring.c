@@ -132,6 +132,14 @@ const struct keyring_key *keyring_find(const struct keyring *ring, struct str do
 	return NULL;
 }
 
+bool keyring_has(const struct keyring *ring, struct str domain)
+{
+	for (size_t i = 0; i < ring->keys.n; i++)
+		if (str_ieq(ring->keys.v[i].domain, domain))
+			return true;
+	return false;
+}
+
 void keyring_check(const struct keyring *ring, const struct config *config, struct conf *conf)
 {
 	const char *sealer = config->arc.seal_as;

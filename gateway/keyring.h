@@ -38,6 +38,8 @@ void keyring_free(struct keyring *ring);
 /* The newest key of exactly this domain (without case), or NULL. */
 const struct keyring_key *keyring_find(const struct keyring *ring, struct str domain,
 	const char *algorithm);
+/* Has it any? */
+bool keyring_has(const struct keyring *ring, struct str domain);
 /* For each domain that `config` wants to sign with, and that has no key, an error of `conf`. */
 void keyring_check(const struct keyring *ring, const struct config *config, struct conf *conf);
 struct keyring_order {

@@ -75,7 +75,8 @@ static struct str headers_for(const struct delivery *d, enum outcome_fate fate)
 	}
 	if (v->auth.iprev)
 		trace.ptr = v->auth.iprev->name;
-	if (fate == OUTCOME_FATE_FORWARD)
+	/* What is held on its way out is sent as it would have been. */
+	if (fate == OUTCOME_FATE_FORWARD || d->t->facts.outbound)
 		buf_str_add(&headers, d->t->signatures);
 	buf_str_add(&headers, v->headers);
 	if (severest)

@@ -80,12 +80,23 @@ static void on_signed(void *context, bool is_complete, struct str lines)
 		not_signed(s);
 }
 
-static bool is_forwarded(const struct transaction *t)
+/* A seal goes on what is forwarded; our own signatures on what is held too, and leaves later. */
+static bool leaves(const struct transaction *t)
 {
+	int worst = t->sign_for.n ? ACTION_QUARANTINE : ACTION_TAG;
+
 	for (size_t i = 0; i < t->verdict->recipients.n; i++)
-		if (t->verdict->recipients.v[i].action <= ACTION_TAG)
+		if (t->verdict->recipients.v[i].action <= worst)
 			return !t->lesson;
 	return false;
+}
+
+static bool is_to_sign(const struct transaction *t)
+{
+	const struct front *front = t->front;
+
+	return t->facts.outbound && front->config->outbound.sign &&
+	       keyring_has(&front->keyring, t->verdict->sign_for);
 }
 
 /* What others sent is sealed with what we found (RFC 8617 5.1), if the administrator wants that. */
@@ -105,21 +116,23 @@ static void order_seal(const struct transaction *t, struct signing_order *order)
 static void carry_out(struct session *s, struct verdict *verdict)
 {
 	struct transaction *t = s->transaction;
-	struct signing_order order = { .domain = t->sign_for, .fd = t->body.fd, .arena = t->arena,
-		.done = on_signed, .context = s };
+	struct signing_order order = { .fd = t->body.fd, .arena = t->arena, .done = on_signed,
+		.context = s };
 
 	t->verdict = verdict;
 	t->judged_ms = loop_now_ms(s->front->loop);
-	if (!t->sign_for.n)
+	if (is_to_sign(t))
+		order.domain = t->sign_for = verdict->sign_for;
+	else
 		order_seal(t, &order);
-	if (order.domain.n && is_forwarded(t)) {
+	if (order.domain.n && leaves(t)) {
 		t->signing = signing_start(s->front, &order);
 		if (!t->signing)
 			log_event(LOG_LEVEL_ERROR, "not-signed", "%.*s has no key", STR_ARG(order.domain));
 	}
 	if (t->signing)
 		return;
-	on_signed(s, !is_forwarded(t), STR(""));
+	on_signed(s, !leaves(t), STR(""));
 }
 
 static void carry_out_poison(struct session *s)

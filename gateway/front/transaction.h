@@ -64,8 +64,8 @@ struct transaction {
 	struct judgement *judgement; /* at most one */
 	struct callout *callout;
 	struct verdict *verdict;
-	/* Whose keys sign what is forwarded; empty: nobody's. It has some, or the sender is told to come
-	 * again. */
+	/* Whose keys sign what leaves, now or when it is released; empty: nobody's. It has some, or the
+	 * sender is told to come again. */
 	struct str sign_for;
 	struct signing *signing;
 	struct str signatures; /* the lines, to go on top */

@@ -239,13 +239,14 @@ static void test_session(void **state)
 		/* Unsigned it would be another message than was promised. */
 		{ { .sign_for = "example.net", .drafts_die = 2 }, TALK(ALICE),
 			"220 250 250 250 354 451", 3, 0, 0, 0 },
-		{ { .sign_for = "example.com" }, TALK(ALICE), "220 250 250 250 354 451", 0, 0, 0, 0 },
+		/* It has no key. */
+		{ { .sign_for = "example.com" }, TALK(ALICE), "220 250 250 250 354 250", 0, 1, 0, 0 },
 		{ { .sign_for = NULL }, TALK(ALICE), "220 250 250 250 354 250", 0, 1, 0, 0 },
-		/* What is not forwarded is not signed. */
+		/* What does not leave is not signed; what is held leaves later. */
 		{ { .sign_for = "example.net" }, TALK("RCPT TO:<refused@example.net>\r\n"),
 			"220 250 250 250 354 550", 0, 0, 0, 0 },
 		{ { .sign_for = "example.net" }, TALK("RCPT TO:<held@example.net>\r\n"),
-			"220 250 250 250 354 250", 0, 0, 0, 1 },
+			"220 250 250 250 354 250", 2, 0, 0, 1 },
 		/* Who hangs up meanwhile gets nothing sent: he comes again. */
 		{ { .sign_for = "example.net", .draft_hangs_up = true }, TALK(ALICE),
 			"220 250 250 250 354", 1, 0, 0, 0 },

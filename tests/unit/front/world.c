@@ -189,8 +189,7 @@ static void judge(struct world *w, struct channel *channel, struct ipc_packet *p
 
 	if (record_decode(&evaluate_request_record, packet->payload, arena, &request, NULL) != 0)
 		abort();
-	if (w->play.sign_for && request.stage == STAGE_MESSAGE)
-		w->front.sessions->transaction->sign_for = str_c(w->play.sign_for);
+	v.sign_for = str_c(w->play.sign_for);
 	v.auth.arc = ARENA_NEW(arena, struct auth_arc);
 	v.auth.arc->result = AUTH_NONE;
 	v.authentication_results = STR("mx.example.net; none");
@@ -538,8 +537,11 @@ static void make_config(struct world *w)
 		"limits { message_size = \"100k\" front_memory = \"64MB\" }\n"
 		"domain \"example.net\" { backend = { \"smtp://127.0.0.1:%u\" } }\n"
 		"domain \"example.com\" { backend = { \"smtp://127.0.0.1:%u\" } tag_score = 1 }\n"
-		"arc { seal_as = \"%s\" }\n",
-		ntohs(sin.sin_port), ntohs(sin.sin_port), w->play.seal_as ? w->play.seal_as : "");
+		"arc { seal_as = \"%s\" }\n%s",
+		ntohs(sin.sin_port), ntohs(sin.sin_port), w->play.seal_as ? w->play.seal_as : "",
+		w->play.sign_for ? arena_printf(w->self.arena,
+			"listen \"127.0.0.1:25\" { outbound_from = \"192.0.2.1\" }\n"
+			"outbound { relay = \"smtp://127.0.0.1:%u\" }\n", ntohs(sin.sin_port)).p : "");
 	w->self.config = config_read(text, "test", w->self.arena, &conf);
 	if (conf_errors(conf)->n) {
 		fprintf(stderr, "%s\n", conf_errors(conf)->v[0]);
@@ -564,7 +566,7 @@ struct world *world_new(const struct play *play)
 	w->self.arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	w->self.loop = loop_new();
 	w->self.shared = shared_create(&shared_fd, NULL);
-	w->self.judge.stages = play->stages;
+	w->self.judge.stages = w->self.judge.stages_outbound = play->stages;
 	close(shared_fd);
 	make_config(w);
 	w->front.self = &w->self;

@@ -24,7 +24,7 @@ struct play {
 	bool greedy;		/* the inspector asks for far too much */
 	unsigned stages;	/* at which the inspector is asked */
 	const char *job;	/* a message that the keeper has delivered to alice@example.net, once */
-	const char *sign_for;	/* and whose it is, and each session's; NULL: somebody else's */
+	const char *sign_for;	/* and whose it is; sessions go out, in its name; NULL: somebody else's */
 	const char *seal_as;	/* arc { seal_as } */
 	unsigned drafts_live;	/* so many are answered before inspectors die of any */
 	unsigned drafts_die;	/* so many inspectors, when they are to hash for a signature */
