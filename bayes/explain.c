@@ -5,39 +5,64 @@
 /* The strongest so far, in order. */
 struct strongest {
 	size_t n;
-	double weights[EXPLAIN_MAX];
-	uint64_t tokens[EXPLAIN_MAX];
+	struct reason {
+		double weight;
+		uint64_t token;
+		struct str finding; /* its name, and then no token */
+	} v[EXPLAIN_MAX];
 };
 
-static void offer(struct strongest *s, uint64_t token, double weight)
+static void offer(struct strongest *s, const struct reason *reason)
 {
 	size_t at = s->n;
-	while (at > 0 && fabs(s->weights[at - 1]) < fabs(weight))
+	while (at > 0 && fabs(s->v[at - 1].weight) < fabs(reason->weight))
 		at--;
-	if (at == EXPLAIN_MAX || weight == 0)
+	if (at == EXPLAIN_MAX || reason->weight == 0)
 		return;
 	if (s->n < EXPLAIN_MAX)
 		s->n++;
-	for (size_t i = s->n - 1; i > at; i--) {
-		s->weights[i] = s->weights[i - 1];
-		s->tokens[i] = s->tokens[i - 1];
-	}
-	s->weights[at] = weight;
-	s->tokens[at] = token;
+	for (size_t i = s->n - 1; i > at; i--)
+		s->v[i] = s->v[i - 1];
+	s->v[at] = *reason;
+}
+
+static void offer_tokens(struct strongest *s, const struct model *model, const struct features *f,
+	struct arena *arena)
+{
+	double *weights = ARENA_ARRAY(arena, f->token_count, double);
+	model_weigh(model, f, weights);
+	for (size_t i = 0; i < f->token_count; i++)
+		offer(s, &(struct reason){.weight = weights[i], .token = f->tokens[i]});
+}
+
+static void offer_findings(struct strongest *s, const struct model *model, const struct features *f,
+	struct arena *arena)
+{
+	double *weights = ARENA_ARRAY(arena, f->finding_count, double);
+	if (!f->finding_names)
+		return;
+	model_weigh_findings(model, f, weights);
+	for (size_t i = 0; i < f->finding_count; i++)
+		offer(s, &(struct reason){.weight = weights[i], .finding = f->finding_names[i]});
 }
 
 size_t explain(const struct model *model, struct mail *mail, const struct features *features,
 	struct str texts_r[EXPLAIN_MAX])
 {
 	struct arena *arena = mail->arena;
-	double *weights = ARENA_ARRAY(arena, features->token_count, double);
 	struct str names[EXPLAIN_MAX];
+	uint64_t tokens[EXPLAIN_MAX];
 	struct strongest s = {0};
-	model_weigh(model, features, weights);
-	for (size_t i = 0; i < features->token_count; i++)
-		offer(&s, features->tokens[i], weights[i]);
-	features_explain(mail, model_salt(model), s.tokens, s.n, names);
+	offer_tokens(&s, model, features, arena);
+	offer_findings(&s, model, features, arena);
 	for (size_t i = 0; i < s.n; i++)
-		texts_r[i] = arena_printf(arena, "%+.2f %.*s", s.weights[i], STR_ARG(names[i]));
+		tokens[i] = s.v[i].token;
+	features_explain(mail, model_salt(model), tokens, s.n, names);
+	for (size_t i = 0; i < s.n; i++) {
+		const struct str finding = s.v[i].finding;
+		if (finding.n)
+			names[i] = arena_printf(arena, "finding %.*s", STR_ARG(finding));
+		texts_r[i] = arena_printf(arena, "%+.2f %.*s", s.v[i].weight, STR_ARG(names[i]));
+	}
 	return s.n;
 }

@@ -3,6 +3,7 @@
  *
  *	+1.82 subject "cheap … offer"
  *	-0.40 header "in-reply-to"
+ *	+0.31 finding URI_IP
  *
  * The figure is what the feature adds to the log-odds of spam. Whoever sent the message must not
  * be told: he would learn which words to avoid.

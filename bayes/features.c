@@ -479,8 +479,7 @@ void features_of(struct mail *mail, const uint8_t salt[16], struct features *fea
 	struct extractor x;
 	x.asked_count = 0;
 	extract(&x, mail, salt);
-	features_r->gram_count = x.gram_count;
-	features_r->token_count = x.token_count;
+	*features_r = (struct features){.gram_count = x.gram_count, .token_count = x.token_count};
 	features_r->grams = ARENA_ARRAY(mail->arena, x.gram_count, uint32_t);
 	features_r->tokens = ARENA_ARRAY(mail->arena, x.token_count, uint64_t);
 	memcpy(features_r->grams, x.grams, x.gram_count * sizeof(x.grams[0]));

@@ -20,6 +20,7 @@
 enum {
 	FEATURES_GRAMS = 8192, /* at most */
 	FEATURES_TOKENS = 6000,
+	FEATURES_FINDINGS = 64,
 	FEATURES_HEADER_BYTES = 3000,
 	FEATURES_TEXT_BYTES = 3000, /* grams of the text */
 	FEATURES_WORD_BYTES = 6000, /* words of the text */
@@ -30,9 +31,13 @@ struct features {
 	size_t gram_count;
 	uint64_t *tokens;
 	size_t token_count;
+	/* What other filters found, which is not the mail's: findings_add() (findings.h). */
+	uint32_t *findings;
+	size_t finding_count;
+	const struct str *finding_names; /* NULL in a lesson that was decoded */
 };
 
-/* From the arena of the mail. */
+/* From the arena of the mail; without findings. */
 void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r);
 /*
  * What tokens of this message were made of, for people: `subject "cheap … offer"`. The message is

@@ -2,7 +2,7 @@
  * lesson: features on their way from where mail is taken apart (an inspector) to
  * where they are learned (the trainer).
  *
- * Two counts of 4 octets, then the hashes, in the machine's own order: both ends are
+ * Counts of 4 octets (two, or three if there are findings), then the hashes, in the machine's own order: both ends are
  * processes of one gateway. What comes in is checked against the caps of features.h.
  */
 #ifndef BAYES_LESSON_H

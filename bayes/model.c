@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bayes/findings.h"
 #include "bayes/math.h"
 #include "bayes/table.h"
 
@@ -310,6 +311,10 @@ static void look_at(const struct table *t, const struct features *f, struct look
 	o->log_odds = GRAMS_SHARE * o->grams + WORDS_SHARE * o->words + COUNTS_SHARE * o->counts;
 	if (look->seen[0] + look->seen[1] > 0)
 		o->log_odds += novelty(t, look);
+	if (f->finding_count > 0) {
+		o->findings = findings_view(t, f);
+		o->log_odds += findings_heard(o->findings);
+	}
 }
 
 struct opinion model_classify(const struct model *m, const struct features *f)
@@ -343,6 +348,11 @@ void model_weigh(const struct model *m, const struct features *f, double *weight
 				WORDS_SHARE *
 				table_token(t, (size_t)look.slots[i]).weight.value;
 	}
+}
+
+void model_weigh_findings(const struct model *m, const struct features *f, double *weights_r)
+{
+	findings_weigh(&m->table, f, weights_r);
 }
 
 /* Learning */
@@ -466,6 +476,7 @@ struct opinion model_learn(struct model *m, const struct features *f, bool spam,
 	learn_grams(t, f, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.grams)));
 	learn_tokens(
 		t, f, &look, spam, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.words)));
+	findings_learn(t, f, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.findings)));
 	note_progress(t->header, &look, spam);
 	return look.opinion;
 }

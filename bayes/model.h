@@ -1,13 +1,13 @@
 /*
  * model: what the classifier has learned, and how it judges and learns.
  *
- * Three views of a message's features (features.h), summed up as log-odds that never
- * saturate:
+ * Views of a message's features (features.h), summed up as log-odds that never saturate:
  *
  *   grams   logistic regression over grams of four octets, a rate for each weight
  *   words   the same over tokens
  *   counts  naive Bayes over the numbers of messages that a token was in; it forgives
  *           wrong labels, which the other two believe too readily
+ *   findings  what other filters found, if that is known; a small, bounded part (findings.h)
  *
  * While one class is hardly known, counts are damped, and how much of a message is new
  * to the class that is known speaks instead. Labels that contradict a confident
@@ -57,11 +57,14 @@ void model_learned(const struct model *model, int64_t *spam_r, int64_t *ham_r);
 struct opinion {
 	double log_odds;	     /* of spam; unsaturated, finite; 0 for an empty model */
 	double grams, words, counts; /* each view's own */
+	double findings;	     /* the same; of its log-odds little is heard (findings.h) */
 };
 struct opinion model_classify(const struct model *model, const struct features *features);
 /* What each token adds to the log-odds: weights_r[i] is tokens[i]'s share of the views of words and
  * counts. Grams have no text that says anything, and are left out. */
 void model_weigh(const struct model *model, const struct features *features, double *weights_r);
+/* The same of its findings, in their order. */
+void model_weigh_findings(const struct model *model, const struct features *features, double *weights_r);
 /*
  * One lesson. `time` (seconds since 1970, or 0 for "no clock") moves the model's time on, by
  * which older lessons fade. Returns what the model thought before it learned.

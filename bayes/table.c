@@ -14,7 +14,7 @@
 #include "core/hash.h"
 
 enum {
-	VERSION = 2,
+	VERSION = 3,
 	HEADER_BYTES = 4096,
 	HALF_LIFE_DAYS = 180,
 	PROBES = 16, /* of a token, from its slot on */
@@ -26,7 +26,8 @@ static const char magic[8] = "GPBAYES";
 
 static size_t file_size(void)
 {
-	return HEADER_BYTES + ((size_t)TABLE_GRAMS + 2 * (size_t)TABLE_TOKENS) * sizeof(uint64_t);
+	return HEADER_BYTES + ((size_t)TABLE_GRAMS + 2 * (size_t)TABLE_TOKENS + TABLE_FINDINGS) *
+				      sizeof(uint64_t);
 }
 
 static void init(struct table_header *h)
@@ -103,6 +104,7 @@ static void place(struct table *t)
 	t->header = t->map;
 	t->grams = (void *)(p + HEADER_BYTES);
 	t->tokens = t->grams + TABLE_GRAMS;
+	t->findings = t->tokens + 2 * (size_t)TABLE_TOKENS;
 }
 
 /* Thousands of slots anywhere are read for each message: on small pages most of the time would go
@@ -274,6 +276,17 @@ static uint64_t load(const _Atomic uint64_t *word)
 static void store(_Atomic uint64_t *word, uint64_t value)
 {
 	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+struct table_weight table_finding(const struct table *t, uint32_t finding)
+{
+	uint64_t word = load(&t->findings[finding % TABLE_FINDINGS]);
+	return table_unpack(word, table_fading(t, word));
+}
+
+void table_set_finding(struct table *t, uint32_t finding, struct table_weight weight)
+{
+	store(&t->findings[finding % TABLE_FINDINGS], table_pack(t, weight));
 }
 
 /* Tokens */

@@ -1,6 +1,6 @@
 /*
- * table: the model's file, mapped: a header, the slots of the gram view, and the slots
- * of the token view. Knows how values are packed into words, how they fade with time,
+ * table: the model's file, mapped: a header, the slots of the gram view, those of the token
+ * view and those of the findings. Knows how values are packed into words, how they fade with time,
  * how the file is made, checked, locked and copied; what the values mean is model.c's.
  *
  * One process writes, any number read, without locks: every value lies in an aligned
@@ -21,6 +21,7 @@
 enum {
 	TABLE_GRAMS = 1 << 22,
 	TABLE_TOKENS = 1 << 22,
+	TABLE_FINDINGS = 1 << 14,
 	TABLE_FADE_STEPS = 4, /* in a half-life: values fade in these steps */
 };
 
@@ -61,6 +62,7 @@ struct table {
 	struct table_header *header;
 	_Atomic uint64_t *grams;
 	_Atomic uint64_t *tokens; /* two words a slot: key and counts, then the weight */
+	_Atomic uint64_t *findings;
 };
 
 /*
@@ -189,6 +191,8 @@ static inline void table_expect_token(const struct table *t, uint64_t token)
 	__builtin_prefetch((const void *)&t->tokens[2 * (token % TABLE_TOKENS)]);
 }
 
+struct table_weight table_finding(const struct table *table, uint32_t finding);
+void table_set_finding(struct table *table, uint32_t finding, struct table_weight weight);
 /* The slot of a token, or -1 if it is not known. */
 ptrdiff_t table_find(const struct table *table, uint64_t token);
 /* The same; if it is not known, it takes a free slot, or that of the rarest neighbour. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bayes/explain.h"
+#include "bayes/findings.h"
 #include "bayes/lesson.h"
 #include "bayes/math.h"
 #include "bayes/status.h"
@@ -92,6 +93,16 @@ static void explain_verdict(
 		bayes->strongest.v[i] = arena_dup(call->arena, texts[i]);
 }
 
+/* Those of all filters before this one; metas come later. */
+static void add_findings(const struct filter_call *call, const uint8_t salt[16], struct features *features)
+{
+	const struct finding_list *earlier = call->earlier;
+	struct str *names = ARENA_ARRAY(call->arena, earlier->n, struct str);
+	for (size_t i = 0; i < earlier->n; i++)
+		names[i] = earlier->v[i].name;
+	findings_add(features, salt, names, earlier->n, call->arena);
+}
+
 static enum step bayes_run(struct filter_call *call)
 {
 	const struct bayes_conf *c = call->conf;
@@ -102,6 +113,7 @@ static enum step bayes_run(struct filter_call *call)
 		return STEP_DONE;
 	struct features features;
 	features_of(call->mail, model_salt(c->model), &features);
+	add_findings(call, model_salt(c->model), &features);
 	struct opinion o = model_classify(c->model, &features);
 	call->verdict->bayes = ARENA_NEW(call->arena, struct verdict_bayes);
 	call->verdict->bayes->log_odds = o.log_odds;
@@ -114,13 +126,14 @@ static enum step bayes_run(struct filter_call *call)
 	return STEP_DONE;
 }
 
-int bayes_lesson(const void *conf, struct mail *mail, struct buf *out)
+int bayes_lesson(const void *conf, struct mail *mail, const struct str_list *findings, struct buf *out)
 {
 	const struct bayes_conf *c = conf;
 	struct features features;
 	if (!c->model)
 		return -1;
 	features_of(mail, model_salt(c->model), &features);
+	findings_add(&features, model_salt(c->model), findings->v, findings->n, mail->arena);
 	lesson_encode(&features, out);
 	return 0;
 }

@@ -4,8 +4,11 @@
 
 #include "core/mail/mail.h"
 
-/* The features of a message under the model's salt, in the form that model lessons travel in
- * (bayes/lesson.h), appended. -1 if there is no model. */
-int bayes_lesson(const void *conf, struct mail *mail, struct buf *out);
+/*
+ * The features of a message under the model's salt, in the form that lessons travel in
+ * (bayes/lesson.h), appended; `findings` are the names of what other filters found in it (see
+ * engine_finds()), none if that is not known. -1 if there is no model.
+ */
+int bayes_lesson(const void *conf, struct mail *mail, const struct str_list *findings, struct buf *out);
 
 #endif

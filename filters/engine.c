@@ -193,6 +193,15 @@ struct str engine_failure_name(const struct filter *filter, struct arena *arena)
 	return str_from(name, s.n);
 }
 
+/* In its table, or by the prefix of what the administrator names? */
+static bool has_in_table(const struct filter *f, struct str name)
+{
+	for (const struct finding_def *d = f->findings; d && d->name; d++)
+		if (str_eq_c(name, d->name))
+			return true;
+	return f->named_prefix && str_starts(name, f->named_prefix);
+}
+
 /* Does anything report this finding? Those of rules are known only once these are read. */
 static bool is_reported(const struct engine *e, const char *name)
 {
@@ -201,17 +210,25 @@ static bool is_reported(const struct engine *e, const char *name)
 	for (size_t i = 0; i < filter_count; i++) {
 		const struct filter *f = filters[i];
 
-		for (const struct finding_def *d = f->findings; d && d->name; d++)
-			if (strcmp(d->name, name) == 0)
-				return true;
-		if (str_eq_c(engine_failure_name(f, e->arena), name))
-			return true;
-		if (f->named_prefix && strncmp(name, f->named_prefix, strlen(f->named_prefix)) == 0)
+		if (has_in_table(f, str_c(name)) || str_eq_c(engine_failure_name(f, e->arena), name))
 			return true;
 	}
 	for (size_t i = 0; rules && i < ruleset_count(rules); i++)
 		if (str_eq_c(ruleset_rule(rules, i).name, name))
 			return true;
+	return false;
+}
+
+bool engine_finds(const struct engine *e, struct str name)
+{
+	const struct ruleset *rules = engine_ruleset(e);
+
+	for (size_t i = 0; i < filter_count; i++)
+		if (has_in_table(filters[i], name))
+			return strcmp(filters[i]->name, "bayes") != 0;
+	for (size_t i = 0; rules && i < ruleset_count(rules); i++)
+		if (str_eq(ruleset_rule(rules, i).name, name))
+			return !ruleset_rule(rules, i).is_meta;
 	return false;
 }
 

@@ -32,6 +32,8 @@ unsigned engine_stages(const struct engine *engine, enum traffic traffic);
 const char *engine_versions(const struct engine *engine);
 /* The configuration of a filter, as its start() left it; NULL if it is unknown or not enabled. */
 const void *engine_conf(const struct engine *engine, const char *filter);
+/* Is this a finding that filters report before the classifier runs? Neither its own nor a meta's. */
+bool engine_finds(const struct engine *engine, struct str finding);
 /* Prints name, stages, traffic, state and summary of every filter, a line each. */
 void engine_list(struct buf *out);
 

@@ -56,6 +56,8 @@ const struct record evaluate_request_record =
 static const struct field tokens_request_fields[] = {
 	FIELD_OCTETS(struct tokens_request, tenant),
 	FIELD_INT(struct tokens_request, attached),
+	FIELD_OCTETS(struct tokens_request, findings),
+	FIELD_BOOL(struct tokens_request, believes_headers),
 	FIELD_END,
 };
 const struct record tokens_request_record =
@@ -178,6 +180,7 @@ const struct record delivery_done_record =
 static const struct field train_request_fields[] = {
 	FIELD_BOOL(struct train_request, spam),
 	FIELD_BOOL(struct train_request, attached),
+	FIELD_OCTETS(struct train_request, findings),
 	FIELD_OCTETS(struct train_request, who),
 	FIELD_OCTETS(struct train_request, channel),
 	FIELD_OCTETS(struct train_request, tenant),

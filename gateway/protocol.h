@@ -105,6 +105,8 @@ struct evaluate_request {
 struct tokens_request {
 	struct str tenant;
 	int64_t attached; /* 0: of the message itself; N: of the Nth message attached to it */
+	struct str findings; /* as in struct train_request */
+	bool believes_headers; /* if there are none: what our own header lines name */
 };
 struct tokens_reply {
 	struct str tokens; /* octets in the classifier's own form; empty: there is no such message */
@@ -174,6 +176,7 @@ struct delivery_done {
 struct train_request {
 	bool spam;
 	bool attached; /* all that is attached to the message, not the message itself */
+	struct str findings; /* names of what was found in it when it came, blanks between; may be empty */
 	struct str who, channel, tenant;
 };
 enum train_what { TRAIN_STATUS, TRAIN_METRICS, TRAIN_REBUILD, TRAIN_UNDO };

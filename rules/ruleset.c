@@ -230,6 +230,7 @@ struct ruleset_rule ruleset_rule(const struct ruleset *rs, size_t i)
 		.text = rule->text,
 		.score = rule->score,
 		.reported = is_reported(rule),
+		.is_meta = rule->type == RULE_META,
 	};
 }
 

@@ -65,6 +65,7 @@ struct ruleset_rule {
 	struct str text; /* a sentence */
 	double score;
 	bool reported;	 /* neither a sub-rule nor one with score 0 */
+	bool is_meta;
 };
 struct ruleset_rule ruleset_rule(const struct ruleset *rs, size_t i);
 

@@ -43,5 +43,11 @@ void verdict_decide(const struct verdict_input *in, struct arena *arena, struct 
  * rules/verdict_headers.c.
  */
 void verdict_headers(const struct verdict_input *in, struct arena *arena, struct verdict *v);
+/*
+ * Of a message that came by here and was delivered: the names of its findings as our header lines
+ * tell them, blanks between, in the mail's arena. Empty unless there is one X-Spam-Status and one
+ * Authentication-Results of `hostname`: whoever wrote both has been here, or knows how we do it.
+ */
+struct str verdict_headers_findings(struct mail *mail, const char *hostname);
 
 #endif

@@ -114,3 +114,31 @@ void verdict_headers(const struct verdict_input *in, struct arena *arena, struct
 			r->headers = spam_headers(p, arena, v, r->action);
 	}
 }
+
+/* "Yes, score=7.1 required=5.0 tests=SPF_FAIL=2.0, URI_IP=1.5" */
+static struct str names_of(struct arena *arena, struct str status)
+{
+	struct str list = str_skip(status, str_find(status, STR("tests="))), item;
+	struct buf out = BUF_INIT;
+
+	list = str_skip(list, sizeof("tests=") - 1);
+	while (str_cut(&list, ',', &item)) {
+		item = str_trim(item);
+		buf_str_add(&out, str_sub(item, 0, str_chr(item, '=')));
+		if (item.n)
+			buf_char(&out, ' ');
+	}
+	return take(&out, arena);
+}
+
+struct str verdict_headers_findings(struct mail *m, const char *hostname)
+{
+	const struct mail_header *h = NULL, *status = mail_header(m, "X-Spam-Status", NULL);
+	size_t ours = 0;
+
+	while ((h = mail_header(m, "Authentication-Results", h)))
+		ours += authres_claims(h->value, hostname);
+	if (ours != 1 || mail_header_count(m, "X-Spam-Status") != 1)
+		return STR("");
+	return names_of(m->arena, mail_unfold(m->arena, status->value));
+}

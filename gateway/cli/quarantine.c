@@ -273,6 +273,21 @@ static void print_recipients(struct buf *out, const json_t *found)
 	}
 }
 
+static void print_bayes(struct buf *out, const json_t *bayes)
+{
+	const json_t *reason;
+	size_t i;
+	if (!json_is_object(bayes))
+		return;
+	buf_printf(out, "Classifier: log-odds of spam %.2f\n",
+		json_number_value(json_object_get(bayes, "log_odds")));
+	json_array_foreach(json_object_get(bayes, "strongest"), i, reason) {
+		buf_c(out, "  ");
+		cli_cell(out, json_is_string(reason) ? json_string_value(reason) : "", 0);
+		buf_char(out, '\n');
+	}
+}
+
 /* The verdict is JSON in a string: what the inspector found, for the record. */
 static void print_findings(struct buf *out, const json_t *entry)
 {
@@ -287,6 +302,7 @@ static void print_findings(struct buf *out, const json_t *entry)
 		cli_cell(out, cli_text(finding, "text"), 0);
 		buf_char(out, '\n');
 	}
+	print_bayes(out, json_object_get(verdict, "bayes"));
 	json_decref(verdict);
 }
 

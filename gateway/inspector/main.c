@@ -22,6 +22,7 @@
 #include "gateway/inspector/draft.h"
 #include "gateway/loader.h"
 #include "gateway/log.h"
+#include "rules/verdict.h"
 
 /* A front has one message in an inspector at a time, and others that wait for answers. */
 #define CACHE_ENTRIES 8
@@ -167,6 +168,25 @@ static struct str sender_domain(struct mail *mail)
 	return authors.list.n > 0 ? authors.list.v[0].domain : STR("");
 }
 
+/*
+ * What filters found in the message when it came: as the order says, or as our own header lines do.
+ * Only what they can find before the classifier runs, since it is all that it will know when it judges.
+ */
+static void gather_findings(const struct loader_child *child, const struct tokens_request *asked,
+	struct mail *mail, struct str_list *findings_r)
+{
+	const struct inspector *inspector = child->self->context;
+	struct str rest = asked->findings, name;
+
+	if (rest.n == 0 && asked->believes_headers)
+		rest = verdict_headers_findings(mail, child->self->config->hostname);
+	findings_r->v = ARENA_ARRAY(mail->arena, FEATURES_FINDINGS, struct str);
+	findings_r->n = 0;
+	while (findings_r->n < FEATURES_FINDINGS && str_word(&rest, &name))
+		if (engine_finds(inspector->engine, name))
+			findings_r->v[findings_r->n++] = name;
+}
+
 static int answer_tokens(struct loader_child *child, const struct ipc_packet *request,
 	struct err *err)
 {
@@ -175,6 +195,7 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 	struct tokens_request asked;
 	struct tokens_reply r = { .tokens = STR("") };
 	struct buf lesson = BUF_INIT;
+	struct str_list findings;
 	struct str message;
 	char hash[65];
 
@@ -187,8 +208,11 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 	struct mail *mail = mail_parse(arena, message);
 	if (asked.attached != 0)
 		mail = find_attached(mail, asked.attached, &r);
-	if (mail != NULL && conf != NULL && bayes_lesson(conf, mail, &lesson) == 0)
-		r.tokens = buf_str(&lesson);
+	if (mail != NULL && conf != NULL) {
+		gather_findings(child, &asked, mail, &findings);
+		if (bayes_lesson(conf, mail, &findings, &lesson) == 0)
+			r.tokens = buf_str(&lesson);
+	}
 	r.sender = mail != NULL ? sender_domain(mail) : STR("");
 	hash_sha256_hex(mail != NULL ? mail->raw : STR(""), hash);
 	r.hash = str_c(hash);

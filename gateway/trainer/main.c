@@ -36,7 +36,7 @@ struct lesson {
 	int fd; /* the message */
 	bool spam;
 	int64_t attached; /* 0, or which one it is the turn of, from 1 */
-	struct buf who, channel, tenant;
+	struct buf who, channel, tenant, findings;
 	struct lesson *next;
 };
 static struct lesson *lessons;
@@ -65,6 +65,7 @@ static void finish(struct lesson *lesson, enum keep_result result, const char *t
 	buf_free(&lesson->who);
 	buf_free(&lesson->channel);
 	buf_free(&lesson->tenant);
+	buf_free(&lesson->findings);
 	close(lesson->fd);
 	free(lesson);
 }
@@ -75,7 +76,10 @@ static void ask_inspector(struct lesson *lesson)
 {
 	struct trainer *t = lesson->trainer;
 	struct tokens_request ask = {
-		.tenant = buf_str(&lesson->tenant), .attached = lesson->attached};
+		.tenant = buf_str(&lesson->tenant), .attached = lesson->attached,
+		.findings = buf_str(&lesson->findings),
+		/* What is attached to mail anybody may have written. */
+		.believes_headers = lesson->attached == 0};
 	struct buf payload = BUF_INIT;
 	record_encode(&tokens_request_record, &ask, &payload);
 	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), &lesson->fd,
@@ -206,6 +210,7 @@ static void on_train(struct trainer *t, struct channel *channel, const struct ip
 	buf_str_add(&lesson->who, order.who);
 	buf_str_add(&lesson->channel, order.channel);
 	buf_str_add(&lesson->tenant, order.tenant);
+	buf_str_add(&lesson->findings, order.findings);
 	lessons = lesson;
 	t->open_lessons++;
 	ask_inspector(lesson);

@@ -1,4 +1,5 @@
 /* The quarantine over HTTP: the index is read here, all else is asked of the keeper and the trainer. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -249,10 +250,11 @@ static void on_trained(void *context, const struct ipc_packet *packet)
 	free(lesson);
 }
 
-static void train(struct web *web, struct http_request *r, bool spam, int fd, channel_reply_fn *done,
-	void *done_context)
+static void train(struct web *web, struct http_request *r, bool spam, struct str findings, int fd,
+	channel_reply_fn *done, void *done_context)
 {
-	struct train_request order = { .spam = spam, .who = str_c(http_who(r)), .channel = STR("api") };
+	struct train_request order = { .spam = spam, .findings = findings, .who = str_c(http_who(r)),
+		.channel = STR("api") };
 	struct buf payload = BUF_INIT;
 	record_encode(&train_request_record, &order, &payload);
 	if (!web->trainer || channel_request(web->trainer, TRAIN, buf_str(&payload), &fd, 1, done,
@@ -264,10 +266,27 @@ static void train(struct web *web, struct http_request *r, bool spam, int fd, ch
 	buf_free(&payload);
 }
 
+/* What was found in it when it was held: names, blanks between. */
+static void recorded_findings(struct web *web, struct str id, struct arena *arena, struct buf *out)
+{
+	struct store_found found;
+	if (!web->index)
+		web->index = store_open(web->self->config->state_dir, true, NULL);
+	if (!web->index || store_get(web->index, id, arena, &found, NULL) != STORE_OK)
+		return;
+	json_t *verdict = json_loadb(found.entry.verdict.p, found.entry.verdict.n, 0, NULL), *finding;
+	size_t i;
+	json_array_foreach(json_object_get(verdict, "findings"), i, finding) {
+		const char *name = json_string_value(json_object_get(finding, "name"));
+		buf_printf(out, "%s ", name ? name : "");
+	}
+	json_decref(verdict);
+}
+
 static void on_lesson_read(void *context, const struct ipc_packet *packet)
 {
 	struct lesson *lesson = context;
-	struct arena *arena = arena_new(1 << 16);
+	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	struct keep_reply reply;
 	if (read_reply(lesson->r, packet, arena, &reply) < 0) {
 		free(lesson);
@@ -275,7 +294,11 @@ static void on_lesson_read(void *context, const struct ipc_packet *packet)
 		http_error(lesson->r, 500, "the message did not come");
 		free(lesson);
 	} else {
-		train(lesson->web, lesson->r, lesson->spam, packet->fds[0], on_trained, lesson);
+		struct buf findings = BUF_INIT;
+		recorded_findings(lesson->web, str_c(lesson->id), arena, &findings);
+		train(lesson->web, lesson->r, lesson->spam, buf_str(&findings), packet->fds[0], on_trained,
+			lesson);
+		buf_free(&findings);
 	}
 	for (unsigned i = 0; packet && i < packet->fd_count; i++)
 		close(packet->fds[i]);
@@ -317,6 +340,6 @@ void web_learn(void *context, struct http_request *r)
 		http_error(r, 500, "%s", err.text);
 		return;
 	}
-	train(web, r, spam, fd, on_done, r);
+	train(web, r, spam, STR(""), fd, on_done, r);
 	close(fd);
 }

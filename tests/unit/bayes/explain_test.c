@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bayes/explain.h"
+#include "bayes/findings.h"
 #include "core/limits.h"
 
 #define MESSAGE(subject, body)                                                              \
@@ -117,6 +118,23 @@ static void an_empty_model_has_no_reasons(void **state)
 	model_close(&empty);
 }
 
+static void findings_are_reasons_too(void **state)
+{
+	const struct str name = STR("DNSBL_ZEN");
+	struct model *other = model_open(NULL, MODEL_MEMORY, NULL);
+	struct str texts[EXPLAIN_MAX];
+	for (int i = 0; i < 30; i++) {
+		take(HAM);
+		findings_add(&features, model_salt(other), &name, i % 2, arena);
+		model_learn(other, &features, i % 2, 0);
+	}
+	take(HAM);
+	findings_add(&features, model_salt(other), &name, 1, arena);
+	assert_int_equal(explain(other, mail, &features, texts), EXPLAIN_MAX);
+	assert_true(str_ends(texts[0], " finding DNSBL_ZEN") && str_starts(texts[0], "+"));
+	model_close(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +143,7 @@ int main(void)
 		cmocka_unit_test(weights_add_up),
 		cmocka_unit_test(strongest_first),
 		cmocka_unit_test(an_empty_model_has_no_reasons),
+		cmocka_unit_test(findings_are_reasons_too),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -64,6 +64,27 @@ static void test_metas_see_other_filters(void **state)
 	judged_free(&j);
 }
 
+/* What the classifier may learn from is what it will know when it judges. */
+static void test_what_is_found_before_the_classifier(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is_found;
+	} cases[] = { { "SPF_FAIL", true }, { "DKIM_NONE", true }, { "URI_IP", true }, { "HTML_ONLY", true },
+		{ "PHISH_ACCOUNT", false }, { "BAYES_99", false }, { "NO_SUCH_RULE", false }, { "", false } };
+	struct arena *arena = arena_new(SIZE_MAX);
+	struct env env = { .arena = arena, .hostname = "mx.example.net", .state_dir = "", .offline = true };
+	struct err err;
+	struct engine *engine = engine_start(conf_parse(STR(""), "test", arena), &env, &err);
+
+	assert_non_null(engine);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (engine_finds(engine, str_c(cases[i].name)) != cases[i].is_found)
+			fail_msg("%s", cases[i].name);
+	engine_stop(&engine);
+	arena_free(&arena);
+}
+
 /* ---- files ---- */
 
 static int start_with(const char *rules, const char *path, struct err *err)
@@ -111,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gtube),
 		cmocka_unit_test(test_metas_see_other_filters),
+		cmocka_unit_test(test_what_is_found_before_the_classifier),
 		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

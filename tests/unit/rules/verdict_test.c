@@ -359,6 +359,36 @@ static void test_headers(void **state)
 	arena_free(&arena);
 }
 
+#define OURS   "Authentication-Results: mx.example.net; none\r\n"
+#define STATUS "X-Spam-Status: Yes, score=3.0 required=2.0\r\n tests=SPF_FAIL=2.0,\r\n URI_IP=1.0\r\n"
+
+/* What we wrote on top of a message is read again; what anybody may have written is not. */
+static void test_findings_of_headers(void **state)
+{
+	static const struct {
+		const char *message, *names;
+	} cases[] = {
+		{ "Received: from us by mailbox\r\n" OURS STATUS "From: a@b.example\r\n\r\nx", "SPF_FAIL URI_IP " },
+		{ OURS "X-Spam-Status: No, score=0.0 required=5.0 tests=none\r\n\r\n", "none " },
+		{ OURS "X-Spam-Status: No\r\n\r\n", "" },
+		{ OURS "\r\nx", "" },
+		{ STATUS "\r\nx", "" },
+		{ "Authentication-Results: other.example; none\r\n" STATUS "\r\nx", "" },
+		{ OURS STATUS STATUS "\r\nx", "" },
+		{ OURS OURS STATUS "\r\nx", "" },
+		{ "From: a@b.example\r\n\r\n" OURS STATUS, "" },
+	};
+	struct arena *arena = arena_new(SIZE_MAX);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct str names = verdict_headers_findings(mail_parse(arena, str_c(cases[i].message)),
+			"mx.example.net");
+		if (!str_eq_c(names, cases[i].names))
+			fail_msg("case %zu: \"%.*s\"", i, STR_ARG(names));
+	}
+	arena_free(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_reply_is_clean),
 		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_findings_of_headers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
