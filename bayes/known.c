@@ -10,7 +10,6 @@ struct message {
 };
 
 struct known {
-	const struct model *model;
 	struct model *trial;
 	struct arena *arena; /* of the messages */
 	struct message messages[2][KNOWN_MESSAGES];
@@ -21,7 +20,6 @@ struct known *known_new(const struct model *model, struct err *err)
 {
 	struct known *k = calloc(1, sizeof(*k));
 	assert(k);
-	k->model = model;
 	k->arena = arena_new(SIZE_MAX);
 	k->trial = model_overlay(model, err);
 	if (!k->trial)
@@ -71,33 +69,43 @@ static bool may_judge(const struct message *m, const struct journal_entry *e)
 }
 
 /* The sum of the log-odds of wrong, over the messages of a label that may judge. */
-static double wrong(const struct known *k, const struct model *model, bool spam,
-	const struct journal_entry *e)
+static double wrong(const struct known *k, bool spam, const struct journal_entry *e)
 {
 	double sum = 0;
 	for (size_t i = 0; i < k->count[spam]; i++) {
 		const struct message *m = &k->messages[spam][i];
 		if (may_judge(m, e))
-			sum += (spam ? -1 : 1) * model_classify(model, &m->features).log_odds;
+			sum += (spam ? -1 : 1) * model_classify(k->trial, &m->features).log_odds;
 	}
 	return sum;
 }
 
+/* The same after a lesson. */
+static void try_it(struct known *k, const struct features *features, const struct journal_entry *e,
+	double wrong_r[2])
+{
+	model_forget(k->trial);
+	model_learn(k->trial, features, e->spam, e->time);
+	for (int spam = 0; spam < 2; spam++)
+		wrong_r[spam] = wrong(k, spam, e);
+	model_forget(k->trial);
+}
+
 int64_t known_harm(struct known *k, const struct journal_entry *e)
 {
-	double before[2], count[2] = {0, 0}, harm = 0;
+	const struct features nothing = {NULL, 0, NULL, 0};
+	double count[2] = {0, 0}, blank[2], lesson[2], harm = 0;
 	for (int spam = 0; spam < 2; spam++) {
 		for (size_t i = 0; i < k->count[spam]; i++)
 			count[spam] += may_judge(&k->messages[spam][i], e);
 		if (count[spam] < KNOWN_LEAST)
 			return 0;
 	}
+	/* Against a lesson without content: one more of its label shifts all judgements a little,
+	 * whoever gives it. */
+	try_it(k, &nothing, e, blank);
+	try_it(k, &e->features, e, lesson);
 	for (int spam = 0; spam < 2; spam++)
-		before[spam] = wrong(k, k->model, spam, e);
-	model_forget(k->trial);
-	model_learn(k->trial, &e->features, e->spam, e->time);
-	for (int spam = 0; spam < 2; spam++)
-		harm += (wrong(k, k->trial, spam, e) - before[spam]) / count[spam];
-	model_forget(k->trial);
+		harm += (lesson[spam] - blank[spam]) / count[spam];
 	return (int64_t)(harm * KNOWN_ONE);
 }

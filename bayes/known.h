@@ -31,7 +31,7 @@ void known_free(struct known **known);
 /* Chooses the messages anew from the log, as of `time`. */
 int known_load(struct known *known, struct journal *journal, int64_t time, struct err *err);
 /*
- * How far the lesson would move the mean known message towards the wrong side: of both
+ * How far the lesson's content would move the mean known message towards the wrong side: of both
  * labels together, below 0 if it does good. 0 while too few messages are known.
  */
 int64_t known_harm(struct known *known, const struct journal_entry *entry);

@@ -219,25 +219,36 @@ static int choose_known(struct teacher *t, int64_t time, struct err *err)
 	return 0;
 }
 
+/* A model that has learned little takes longer steps, right ones too. */
+static int64_t harm_most(const struct teacher *t)
+{
+	int64_t spam, ham;
+	model_learned(t->model, &spam, &ham);
+	int64_t least = spam < ham ? spam : ham;
+	return least >= TEACHER_HARM_KNOWN ? TEACHER_HARM_MOST
+					   : TEACHER_HARM_MOST * TEACHER_HARM_KNOWN / (least + 1);
+}
+
 /* 1: it does harm, with the reason in err. */
 static int try_it(struct teacher *t, struct journal_entry *e, struct err *err)
 {
-	const int64_t all_off = (int64_t)TEACHER_HARM_DAYS * DAY;
+	const int64_t all_off = (int64_t)TEACHER_HARM_DAYS * DAY, most = harm_most(t);
 	int64_t balance = 0, then = 0;
 	if (choose_known(t, e->time, err) < 0 ||
 		journal_harm(t->journal, e->who, &balance, &then, err) < 0)
 		return -1;
 	int64_t age = e->time - then;
 	if (age > 0)
-		balance -= age < all_off ? age * TEACHER_HARM_MOST / all_off : balance;
+		balance -= age < all_off ? age * most / all_off : balance;
 	if (balance < 0)
 		balance = 0;
 	int64_t harm = known_harm(t->known, e);
 	e->harm = balance + harm < 0 ? 0 : balance + harm;
-	if (harm <= 0 || e->harm <= TEACHER_HARM_MOST)
+	if (harm <= 0 || e->harm <= most)
 		return 0;
-	err_set(err, "%.*s: learning this as %s would misjudge known mail; it is kept for review",
-		STR_ARG(e->who), e->spam ? "spam" : "ham");
+	err_set(err, "%.*s: learning this as %s would misjudge known mail (by %.4f, after %.4f);"
+		" it is kept for review", STR_ARG(e->who), e->spam ? "spam" : "ham",
+		(double)harm / KNOWN_ONE, (double)balance / KNOWN_ONE);
 	e->harm = balance;
 	return 1;
 }

@@ -31,6 +31,7 @@
 enum {
 	TEACHER_COPIES = 4, /* copies that teach, before they thin out */
 	TEACHER_HARM_MOST = 10000, /* millionths of log-odds (known.h) */
+	TEACHER_HARM_KNOWN = 500,  /* messages of each label; with fewer it is more in proportion */
 	TEACHER_HARM_DAYS = 7,
 	TEACHER_REFUSALS = 20,
 };
