@@ -164,7 +164,9 @@ void authres_write(struct buf *out, const char *hostname, const struct facts *fa
 		add_property(out, "policy.iprev", facts->client_ip);
 	}
 	add_spf(out, auth->spf, facts);
-	if (auth->spf_helo && (facts->helo.n || auth->spf_helo->domain.n))
+	/* Of a null sender that is the one above. */
+	if (auth->spf_helo && !(auth->spf && str_eq_c(auth->spf->scope, "helo")) &&
+		(facts->helo.n || auth->spf_helo->domain.n))
 		add_spf(out, auth->spf_helo, facts);
 	add_dkim(out, auth->dkim);
 	if (auth->arc && auth->arc->result != AUTH_NONE)
@@ -203,6 +205,12 @@ void authres_received_spf(struct buf *out, const char *hostname, const struct fa
 
 /* ------------------------------------------------------------- recognising */
 
+/* What somebody's strip() takes for one, beside those of the standard. */
+static bool is_blank(char c)
+{
+	return (unsigned char)c <= ' ' || c == 127;
+}
+
 /* Skips blanks, folds and comments; false if a comment never ends. */
 static bool skip_cfws(struct str *s)
 {
@@ -217,7 +225,7 @@ static bool skip_cfws(struct str *s)
 			depth--;
 		else if (c == '\\' && depth && s->n > 1)
 			*s = str_skip(*s, 1);
-		else if (!depth && c != ' ' && c != '\t' && c != '\r' && c != '\n')
+		else if (!depth && !is_blank(c))
 			break;
 		*s = str_skip(*s, 1);
 	}
@@ -256,7 +264,7 @@ static enum claim read_claim(struct str s, struct str own)
 	while (s.n && n < sizeof(id) && (quoted || s.p[0] != ';')) {
 		char c = s.p[0];
 
-		if (!quoted && (c == '(' || c == '\r' || c == '\n' || char_is_wsp(c))) {
+		if (!quoted && (c == '(' || is_blank(c))) {
 			if (names(str_from(id, n), own))
 				return CLAIM_YES;
 			if (!skip_cfws(&s))
@@ -268,7 +276,8 @@ static enum claim read_claim(struct str s, struct str own)
 		} else if (c == '\\' && quoted && s.n > 1) {
 			s = str_skip(s, 1);
 			id[n++] = s.p[0];
-		} else if (c != '\r' && c != '\n') {
+		} else if ((c == ' ' || !is_blank(c)) && (unsigned char)c < 0x80) {
+			/* Others may strip a BOM and the like, too: none of it is part of a host name. */
 			id[n++] = c;
 		}
 		s = str_skip(s, 1);

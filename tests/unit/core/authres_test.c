@@ -41,6 +41,12 @@ static const struct {
 	{ STR("\"mx\".example.net; spf=pass"), true },
 	{ STR("(a)(b(c\\))d) mx.example.net;"), true },
 	{ STR("mx.example.net;"), true },
+	/* Blanks of other people's. */
+	{ STR("\xef\xbb\xbfmx.example.net; spf=pass"), true },
+	{ STR("\vmx.example.net\f; spf=pass"), true },
+	{ STR("\xc2\xa0mx.example.net\xe2\x80\x8b; spf=pass"), true },
+	{ STR("\x01\"mx.example\x1f.net\"\x7f; spf=pass"), true },
+	{ STR("mx.ex\xc3\xa4mple.net; spf=pass"), false },
 	{ STR(";mx.example.net; spf=pass"), false }, /* no identifier, and none of ours */
 	{ STR("other.example; by mx.example.net"), false },
 	{ STR("other.example (mx.example.net) 1; spf=pass"), false },
@@ -93,8 +99,12 @@ static const char expected[] =
 static void test_write(void **state)
 {
 	struct buf b = BUF_INIT;
-	struct auth nothing = { NULL };
+	struct auth nothing = { NULL }, null_sender = { .spf = &helo, .spf_helo = &helo };
 
+	authres_write(&b, "mx.example.net", &facts, &null_sender);
+	assert_true(str_starts(buf_str(&b),
+		"mx.example.net; spf=none smtp.helo=\"[192.0.2.1]; dmarc=pass\"; x-tls"));
+	buf_clear(&b);
 	authres_write(&b, "mx.example.net", &facts, &full);
 	buf_char(&b, '\0');
 	assert_string_equal(b.p, expected);
