@@ -9,7 +9,7 @@
 #include "core/limits.h"
 
 enum {
-	GRAM_SET = 32768, /* slots of the sets that keep features single: powers of two, and many
+	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, and many
 			     more than features, since neighbours cost time */
 	TOKEN_SET = 16384,
 	SPAN = 2,      /* a pair is of words that are at most so far apart */
