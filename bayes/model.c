@@ -33,12 +33,16 @@
 #define NOVELTY_SHARE  20.0
 #define FAMILIAR_START 0.5
 #define FAMILIAR_SPAN  100.0 /* messages */
+#define LEAST_ERROR    0.03 /* what is known as well as that is counted only */
 /* Wrong labels */
-#define NOISE_LEAST    0.004
-#define NOISE_MOST     0.2
+#define NOISE_START    0.01
+#define NOISE_LEAST    0.002
+#define NOISE_MOST     0.15
 #define NOISE_RATE     0.01
 #define NOISE_MIN_SEEN 5.0
-#define CONFIDENCE     1.5 /* log-odds to one unit of natural log-odds, as measured */
+#define LEAST_TRUST    1e-5
+#define COUNTED_LEAST  0.1 /* of a message whose label is not believed at all */
+#define CONFIDENCE     1.3 /* log-odds to one unit of natural log-odds, as measured */
 #define PROGRESS_RATE  0.005
 
 enum { AHEAD = 16 }; /* slots that are expected before they are read */
@@ -81,7 +85,7 @@ static void set_start(struct table_header *h)
 {
 	for (int class = 0; class < 2; class ++) {
 		set(&h->familiar[class], FAMILIAR_START);
-		set(&h->label_noise[class], NOISE_LEAST);
+		set(&h->label_noise[class], NOISE_START);
 	}
 }
 
@@ -186,11 +190,18 @@ void model_learned(const struct model *m, int64_t *spam_r, int64_t *ham_r)
 	*spam_r = (int64_t)atomic_load_explicit(&m->table.header->learned[1], memory_order_relaxed);
 }
 
+/* Of what came as spam, the share that is ham: not the same as the share of ham that came as spam. */
+static double wrong_labels(const struct table_header *h, bool spam)
+{
+	double wrong = get(&h->label_noise[!spam]) * get(&h->seen[!spam]), all = get(&h->seen[spam]);
+	return wrong < all ? wrong / all : all > 0;
+}
+
 void model_progress(const struct model *m, struct model_progress *progress_r)
 {
 	const struct table_header *h = m->table.header;
 	*progress_r = (struct model_progress){get(&h->error), get(&h->disagreement),
-		{get(&h->label_noise[0]), get(&h->label_noise[1])}};
+		{wrong_labels(h, false), wrong_labels(h, true)}};
 }
 
 /* Judging */
@@ -366,25 +377,34 @@ static double balance(const struct look *look, bool spam)
 	return factor > 2 ? 2 : factor < 0.5 ? 0.5 : factor;
 }
 
+static double between(double least, double value, double most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
 /*
- * How likely the label is right, given what the model thought and how often labels of this
- * kind have been wrong; that share is estimated on the way.
+ * How likely the label is right, given what the model thought and how often messages of each class
+ * come with the other one's label; those shares are estimated on the way. What is contradicted more
+ * often than people err is a mistake of the model: it may not take all that it does not expect, as
+ * the first ham after hundreds of spam, for wrong labels.
  */
 static double trust(struct table *t, const struct look *look, bool spam)
 {
-	_Atomic double *noise = &t->header->label_noise[spam];
+	_Atomic double *noise = t->header->label_noise;
+	double wrong[2], mistaken[2];
 	if (least_seen(look) < NOISE_MIN_SEEN)
 		return 1;
-	double p = math_logistic((spam ? 1 : -1) * look->opinion.log_odds / CONFIDENCE);
-	if (p < 1e-5)
-		p = 1e-5;
-	double right = (1 - get(noise)) * p, wrong = get(noise) * (1 - p),
-	       believed = right / (right + wrong);
-	approach(noise, 1 - believed, NOISE_RATE);
-	if (get(noise) < NOISE_LEAST)
-		set(noise, NOISE_LEAST);
-	if (get(noise) > NOISE_MOST)
-		set(noise, NOISE_MOST);
+	for (int class = 0; class < 2; class ++) {
+		wrong[class] = between(NOISE_LEAST, get(&noise[class]), NOISE_MOST);
+		mistaken[class] = between(LEAST_TRUST, get(&noise[class]) - NOISE_MOST, 0.5);
+	}
+	double p_spam = between(mistaken[0], math_logistic(look->opinion.log_odds / CONFIDENCE),
+		1 - mistaken[1]);
+	double p = spam ? p_spam : 1 - p_spam;
+	double right = p * (1 - wrong[spam]), flipped = (1 - p) * wrong[!spam];
+	double believed = right / (right + flipped);
+	approach(&noise[spam], 0, NOISE_RATE * believed);
+	approach(&noise[!spam], 1, NOISE_RATE * (1 - believed));
 	return believed;
 }
 
@@ -408,6 +428,8 @@ static void step(struct table_weight *w, double rate, double error)
 static void learn_grams(struct table *t, const struct features *f, double error)
 {
 	double rates[FEATURES_GRAMS], sum = 0;
+	if (fabs(error) < LEAST_ERROR)
+		return;
 	for (size_t i = 0; i < f->gram_count; i++) {
 		rates[i] = rate_of(table_gram(t, f->grams[i]), GRAMS_RATE, error);
 		sum += rates[i];
@@ -419,13 +441,13 @@ static void learn_grams(struct table *t, const struct features *f, double error)
 	}
 }
 
-static void learn_tokens(
-	struct table *t, const struct features *f, struct look *look, bool spam, double error)
+static void learn_words(
+	struct table *t, const struct features *f, const struct look *look, double error)
 {
 	double rates[FEATURES_TOKENS], sum = 0;
+	if (fabs(error) < LEAST_ERROR)
+		return;
 	for (size_t i = 0; i < f->token_count; i++) {
-		if (look->slots[i] < 0)
-			look->slots[i] = (ptrdiff_t)table_take(t, f->tokens[i]);
 		rates[i] =
 			rate_of(table_token(t, (size_t)look->slots[i]).weight, WORDS_RATE, error);
 		sum += rates[i];
@@ -433,7 +455,20 @@ static void learn_tokens(
 	for (size_t i = 0; i < f->token_count; i++) {
 		struct table_token token = table_token(t, (size_t)look->slots[i]);
 		step(&token.weight, rates[i] * cap(sum), error);
-		*(spam ? &token.spam : &token.ham) += 1;
+		table_set_token(t, (size_t)look->slots[i], &token);
+	}
+}
+
+/* Every token gets a slot here. A message that is hardly believed counts for little. */
+static void learn_counts(
+	struct table *t, const struct features *f, struct look *look, bool spam, double believed)
+{
+	double counted = COUNTED_LEAST + (1 - COUNTED_LEAST) * believed;
+	for (size_t i = 0; i < f->token_count; i++) {
+		if (look->slots[i] < 0)
+			look->slots[i] = (ptrdiff_t)table_take(t, f->tokens[i]);
+		struct table_token token = table_token(t, (size_t)look->slots[i]);
+		*(spam ? &token.spam : &token.ham) += counted;
 		table_set_token(t, (size_t)look->slots[i], &token);
 	}
 }
@@ -472,11 +507,11 @@ struct opinion model_learn(struct model *m, const struct features *f, bool spam,
 	atomic_store(&t->header->unclean, 1);
 	table_advance(t, time);
 	look_at(t, f, &look);
-	double weight = balance(&look, spam) * trust(t, &look, spam);
-	learn_grams(t, f, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.grams)));
-	learn_tokens(
-		t, f, &look, spam, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.words)));
-	findings_learn(t, f, weight * ((spam ? 1 : 0) - math_logistic(look.opinion.findings)));
+	double believed = trust(t, &look, spam), weight = balance(&look, spam) * believed;
+	learn_grams(t, f, weight * (spam - math_logistic(look.opinion.grams)));
+	learn_counts(t, f, &look, spam, believed);
+	learn_words(t, f, &look, weight * (spam - math_logistic(look.opinion.words)));
+	findings_learn(t, f, weight * (spam - math_logistic(look.opinion.findings)));
 	note_progress(t->header, &look, spam);
 	return look.opinion;
 }

@@ -11,7 +11,7 @@
  *
  * While one class is hardly known, counts are damped, and how much of a message is new
  * to the class that is known speaks instead. Labels that contradict a confident
- * judgement are believed less the more such labels there are.
+ * judgement are believed less the more such labels there are, by all three views.
  *
  * The model lies in a file of fixed size (table.h) that one process writes and any
  * number read at once. It is a cache of the training log (journal.h): the same lessons in the

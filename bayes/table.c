@@ -14,7 +14,7 @@
 #include "core/hash.h"
 
 enum {
-	VERSION = 3,
+	VERSION = 4,
 	HEADER_BYTES = 4096,
 	HALF_LIFE_DAYS = 180,
 	PROBES = 16, /* of a token, from its slot on */

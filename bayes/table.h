@@ -41,7 +41,7 @@ struct table_header {
 	_Atomic uint64_t learned[2]; /* messages of ham and of spam, ever */
 	_Atomic double seen[2];	     /* the same, faded as the slots are */
 	_Atomic double familiar[2];  /* share of a message's tokens that its class knew before it */
-	_Atomic double label_noise[2];	    /* share of labels that are taken for wrong */
+	_Atomic double label_noise[2];	    /* share of a class that seems to come as the other */
 	_Atomic double error, disagreement; /* of late: of the model, and between its views */
 };
 

@@ -118,6 +118,55 @@ static void notices_wrong_labels(void **state)
 	model_close(&m);
 }
 
+/* A wrong label moves no view across: not even that of the message itself. */
+static void shrugs_off_a_wrong_label(void **state)
+{
+	struct model *m = model_open(NULL, MODEL_MEMORY, NULL);
+	struct made_up made;
+	teach(m, 1000, 0);
+	for (uint64_t i = 2000; i < 2100; i++) {
+		bool wrong = i % 10 == 0;
+		model_learn(m, lessons_make(&made, false, i), wrong, 0);
+		struct opinion o = model_classify(m, &made.features);
+		assert_true(o.log_odds < -4 && o.grams < 0 && o.words < 0 && o.counts < 0);
+	}
+	model_close(&m);
+}
+
+/* Ham with the words of spam, but for a few. */
+static const struct features *spam_like(struct made_up *made, uint64_t number)
+{
+	struct made_up spam;
+	lessons_make(made, false, number);
+	lessons_make(&spam, true, number);
+	for (size_t i = 0; i < LESSON_FEATURES; i += 3)
+		if (i % 12) {
+			made->grams[i] = spam.grams[i];
+			made->tokens[i] = spam.tokens[i];
+		}
+	return &made->features;
+}
+
+/* After hundreds of spam, some of them with wrong labels, ham is not taken for more of those. */
+static void lets_a_late_class_in(void **state)
+{
+	struct model *m = model_open(NULL, MODEL_MEMORY, NULL);
+	struct made_up made;
+	for (uint64_t i = 0; i < 300; i++)
+		model_learn(m, lessons_make(&made, true, i), i % 20 != 0, 0);
+	for (uint64_t i = 1000; i < 1100; i++) {
+		model_learn(m, lessons_make(&made, true, i), true, 0);
+		model_learn(m, spam_like(&made, i), false, 0);
+	}
+	int right[2] = {0, 0};
+	for (uint64_t i = 2000; i < 2100; i++) {
+		right[1] += ask(m, true, i) > 0;
+		right[0] += model_classify(m, spam_like(&made, i)).log_odds < 0;
+	}
+	assert_true(right[0] > 80 && right[1] > 80);
+	model_close(&m);
+}
+
 static void fades(void **state)
 {
 	const int64_t day = 86400, start = 1795176000;
@@ -241,6 +290,8 @@ int main(void)
 		cmocka_unit_test(stays_finite),
 		cmocka_unit_test(same_lessons_same_bits),
 		cmocka_unit_test(notices_wrong_labels),
+		cmocka_unit_test(shrugs_off_a_wrong_label),
+		cmocka_unit_test(lets_a_late_class_in),
 		cmocka_unit_test(fades),
 		cmocka_unit_test(keeps_its_file),
 		cmocka_unit_test(has_one_writer),
