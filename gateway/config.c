@@ -1,20 +1,15 @@
 #include "gateway/config.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "core/limits.h"
 #include "core/mail/mail.h"
+#include "gateway/config_address.h"
 #include "rules/policy.h"
 
 #define FORWARDERS_MAX 16
 #define LISTENERS_MAX  64
 #define NETS_MAX       256
-#define TOKEN_MIN      16
-#define TOKEN_MAX      256
-#define SMTP_PORT      25
-#define LMTP_PORT      24
-#define DNS_PORT       53
 
 static const char *const bare_lf_names[] = { "normalize", "refuse", NULL };
 static const char *const tls_names[] = { "offer", "off", NULL };
@@ -54,7 +49,8 @@ static const struct option listener_rows[] = {
 		.help = "Makes this a listener for outgoing mail, and says who may send through it: "
 			"addresses and networks of mailbox servers, and \"accounts\" for whoever "
 			"proves one by AUTH (gatepost account). Mail for the domains is not taken here "
-			"then, but by other listeners." },
+			"then, but by other listeners. Limits and rates of one client do not hold for "
+			"these networks; those of messages and recipients hold for each account." },
 	OPTION_ROWS_END,
 };
 
@@ -65,6 +61,11 @@ static const struct option outbound_rows[] = {
 	{ "relay_tls", OPTION_ENUM, AT(config_outbound, relay_tls), "may",
 		.choices = backend_tls_names,
 		.help = "STARTTLS towards the relay: when it is offered, always, or never." },
+	{ "relay_login", OPTION_STRING, AT(config_outbound, relay_login),
+		.help = "The name to log in with at the relay (AUTH PLAIN or LOGIN), if it asks for one; "
+			"takes relay_tls = require." },
+	{ "relay_password_file", OPTION_STRING, AT(config_outbound, relay_password_file),
+		.help = "File with the password for it, alone in its first line." },
 	{ "verify_recipients", OPTION_BOOL, AT(config_outbound, verify_recipients), "true",
 		.help = "Ask the relay about each recipient before the message is taken." },
 	{ "sign", OPTION_BOOL, AT(config_outbound, sign), "true",
@@ -231,66 +232,6 @@ static void names_add(struct config_names *names, struct arena *arena, const cha
 	names->n++;
 }
 
-/* ---- addresses ---- */
-
-/* Splits "host<sep>port", "[v6]<sep>port" or a host alone (port_r then left alone). */
-static int split_port(struct str text, char sep, struct str *host_r, uint16_t *port_r)
-{
-	uint64_t port;
-	size_t at;
-	if (str_starts(text, "[")) {
-		at = str_chr(text, ']');
-		if (at == text.n)
-			return -1;
-		*host_r = str_sub(text, 1, at - 1);
-		text = str_skip(text, at + 1);
-		if (!text.n)
-			return 0;
-		if (text.p[0] != sep)
-			return -1;
-		at = 0;
-	} else {
-		at = str_rchr(text, sep);
-		*host_r = str_sub(text, 0, at);
-		if (at == text.n)
-			return 0;
-	}
-	if (str_to_u64(str_skip(text, at + 1), 0, 65535, &port) != 0)
-		return -1;
-	*port_r = (uint16_t)port;
-	return 0;
-}
-
-static int parse_address(const char *text, char sep, uint16_t port, struct config_address *address_r)
-{
-	struct str host;
-	address_r->port = port;
-	if (split_port(str_c(text), sep, &host, &address_r->port) != 0)
-		return -1;
-	return ip_parse(host, &address_r->ip);
-}
-
-/* RFC 5321 4.1.2 Domain: labels of letters, digits, hyphens; underscores are met in practice. */
-static bool is_domain(const char *name)
-{
-	size_t label = 0, n = strlen(name);
-	if (!n || n > LIMIT_DOMAIN)
-		return false;
-	for (const char *p = name; *p; p++) {
-		if (*p == '.') {
-			if (!label)
-				return false;
-			label = 0;
-		} else if (char_is_alnum(*p) || *p == '-' || *p == '_') {
-			if (++label > 63)
-				return false;
-		} else {
-			return false;
-		}
-	}
-	return label > 0;
-}
-
 /* ---- sections ---- */
 
 static const struct ip_net *read_nets(struct conf *conf, const struct conf_section *s,
@@ -357,7 +298,7 @@ static void read_listener(struct conf *conf, const struct conf_section *s,
 	conf_read(conf, s, listener_rows, l);
 	conf_allow(conf, s, no_sections);
 	l->title = conf_title(s);
-	if (parse_address(l->title, ':', SMTP_PORT, &l->address) != 0)
+	if (config_address_parse(l->title, ':', SMTP_PORT, &l->address) != 0)
 		conf_error(conf, s, NULL, "the title of a listen section is an address and a port, as "
 			"listen \"0.0.0.0:25\" or listen \"[::]:25\"");
 	if (!*l->tls_certificate != !*l->tls_key)
@@ -379,7 +320,7 @@ static void default_listeners(struct conf *conf, struct config *config)
 		conf_read(conf, NULL, listener_rows, l);
 		l->title = titles[i];
 		l->optional = true;
-		parse_address(l->title, ':', SMTP_PORT, &l->address);
+		config_address_parse(l->title, ':', SMTP_PORT, &l->address);
 	}
 }
 
@@ -407,42 +348,6 @@ static void read_listeners(struct conf *conf, struct config *config)
 	}
 }
 
-/* The text after "scheme://". */
-static int parse_host_port(struct arena *arena, struct str text, uint16_t port,
-	struct config_backend *b)
-{
-	struct str host;
-	b->port = port;
-	if (split_port(text, ':', &host, &b->port) != 0 || b->port == 0)
-		return -1;
-	b->host = arena_cstr(arena, host);
-	if (ip_parse(host, &b->ip) == 0)
-		return 0;
-	b->ip.family = IP_NONE;
-	return is_domain(b->host) ? 0 : -1;
-}
-
-static int parse_backend(struct arena *arena, const char *text, struct config_backend *b)
-{
-	struct str s = str_c(text);
-	*b = (struct config_backend){ .text = text, .host = "", .path = "" };
-	if (str_istarts(s, "smtp://")) {
-		b->kind = BACKEND_SMTP;
-		return parse_host_port(arena, str_skip(s, 7), SMTP_PORT, b);
-	}
-	if (str_istarts(s, "lmtp://")) {
-		b->kind = BACKEND_LMTP;
-		return parse_host_port(arena, str_skip(s, 7), LMTP_PORT, b);
-	}
-	if (str_istarts(s, "lmtp:/")) {
-		b->kind = BACKEND_LMTP_UNIX;
-		b->path = text + 5;
-		/* sun_path is 108 octets with its NUL */
-		return s.n - 5 < 108 ? 0 : -1;
-	}
-	return -1;
-}
-
 /* Equal texts in several domains are one backend, with one limit and one pool. */
 static size_t backend_index(struct conf *conf, struct config *config, const char *text)
 {
@@ -464,7 +369,7 @@ static void read_backends(struct conf *conf, const struct conf_section *s, const
 		conf_error(conf, s, key, "%s names no %s", key,
 			is_relay ? "smarthost" : "mailbox server");
 	for (size_t i = 0; i < n; i++) {
-		if (parse_backend(conf_arena(conf), d->backend.v[i], &backends[i]) != 0 ||
+		if (config_address_backend(conf_arena(conf), d->backend.v[i], &backends[i]) != 0 ||
 			(is_relay && backends[i].kind != BACKEND_SMTP)) {
 			conf_error(conf, s, key, "%s \"%s\" is %s", key, d->backend.v[i],
 				is_relay ? "not of the form smtp://host:port" :
@@ -507,7 +412,7 @@ static void read_domain(struct conf *conf, const struct conf_section *s, struct 
 	if (mail_domain_canonical(conf_arena(conf), str_c(conf_title(s)), &name) != 0)
 		name = STR("");
 	d->name = arena_cstr(conf_arena(conf), name);
-	if (!is_domain(d->name))
+	if (!config_address_is_domain(d->name))
 		conf_error(conf, s, NULL, "the title of a domain section is a domain, as "
 			"domain \"example.net\"");
 	else if (names_find(&config->domain_names, str_c(d->name)))
@@ -554,7 +459,7 @@ static void read_dns(struct conf *conf, struct config_dns *dns)
 	struct config_address *to = ARENA_ARRAY(conf_arena(conf), dns->forward.n,
 		struct config_address);
 	for (size_t i = 0; i < dns->forward.n; i++)
-		if (parse_address(dns->forward.v[i], '@', DNS_PORT, &to[i]) != 0 || !to[i].port)
+		if (config_address_parse(dns->forward.v[i], '@', DNS_PORT, &to[i]) != 0 || !to[i].port)
 			conf_error(conf, s, "forward", "forward \"%s\" is no address or address@port, as "
 				"127.0.0.1@5353", dns->forward.v[i]);
 	if (dns->forward.n > FORWARDERS_MAX)
@@ -597,6 +502,22 @@ static void check_outbound_listeners(struct conf *conf, const struct config *con
 			"\"0.0.0.0:25\" { } missing?");
 }
 
+static void check_login(struct conf *conf, const struct conf_section *s, const struct config_outbound *o)
+{
+	bool login = *o->relay_login;
+	if (login != (*o->relay_password_file != '\0'))
+		conf_error(conf, s, login ? "relay_login" : "relay_password_file", "relay_login and "
+			"relay_password_file belong together: one of them is missing");
+	if (login && o->relay_tls != CONFIG_BACKEND_TLS_REQUIRE)
+		conf_error(conf, s, "relay_login", "a password is not said in the clear: relay_login takes "
+			"relay_tls = require");
+	for (size_t i = 0; login && i < o->route.backend_count; i++)
+		if (o->route.backends[i].ip.family != IP_NONE)
+			conf_warn(conf, s, "relay", "relay \"%s\" is an address, so its certificate is not "
+				"verified, and whoever answers there is told the password: name the host",
+				o->relay.v[i]);
+}
+
 /* All goes to the relay, mail for our own domains too: a message with recipients here and
  * elsewhere stays one message, and is answered by one server. */
 static void read_outbound(struct conf *conf, struct config *config)
@@ -611,6 +532,7 @@ static void read_outbound(struct conf *conf, struct config *config)
 	o->route = (struct config_domain){ .name = "", .backend = o->relay,
 		.backend_tls = o->relay_tls, .verify_recipients = o->verify_recipients };
 	read_backends(conf, s, "relay", config, &o->route);
+	check_login(conf, s, o);
 	for (size_t i = 0; i < o->route.backend_count; i++)
 		if (is_ourselves(config, &o->route.backends[i]))
 			conf_error(conf, s, "relay", "relay \"%s\" is a listener of this gateway: mail "
@@ -628,7 +550,7 @@ static void read_admin(struct conf *conf, struct config_admin *admin)
 	const struct conf_section *s = only(conf, "admin");
 	conf_read(conf, s, admin_rows, admin);
 	admin->enabled = s != NULL;
-	if (parse_address(admin->listen, ':', 8025, &admin->address) != 0)
+	if (config_address_parse(admin->listen, ':', 8025, &admin->address) != 0)
 		conf_error(conf, s, "listen", "listen is an address and a port, as \"127.0.0.1:8025\"");
 	else if (!is_loopback(&admin->address.ip))
 		conf_warn(conf, s, "listen", "the admin HTTP server speaks no TLS: on %s its token, and "
@@ -677,7 +599,7 @@ static void read_arc(struct conf *conf, struct config_arc *arc)
 	if (!*arc->seal_as)
 		return;
 	if (mail_domain_canonical(conf_arena(conf), str_c(arc->seal_as), &domain) != 0 ||
-		!is_domain(arena_cstr(conf_arena(conf), domain)))
+		!config_address_is_domain(arena_cstr(conf_arena(conf), domain)))
 		conf_error(conf, s, "seal_as", "seal_as \"%s\" is no domain", arc->seal_as);
 	else
 		arc->seal_as = arena_cstr(conf_arena(conf), domain);
@@ -690,7 +612,7 @@ static void read_global(struct conf *conf, struct config *config)
 	const struct conf_section *root = conf_root(conf);
 	struct str state_dir;
 	conf_read(conf, root, global_rows, config);
-	if (*config->hostname && !is_domain(config->hostname))
+	if (*config->hostname && !config_address_is_domain(config->hostname))
 		conf_error(conf, root, "hostname", "hostname \"%s\" is no host name",
 			config->hostname);
 	state_dir = str_c(config->state_dir);
@@ -750,28 +672,6 @@ const struct config_domain *config_next_route(const struct config *config,
 	if (next < config->domain_count)
 		return &config->domains[next];
 	return config->outbound.enabled ? &config->outbound.route : NULL;
-}
-
-int config_token(const struct config *config, struct arena *arena, const char **token_r,
-	struct err *err)
-{
-	const char *path = config->admin.token_file;
-	char line[TOKEN_MAX + 2] = "";
-	*token_r = NULL;
-	if (!config->admin.enabled || !path[0])
-		return 0;
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return err_sys(err, "admin: token_file %s cannot be read", path);
-	if (!fgets(line, sizeof(line), f))
-		line[0] = '\0';
-	fclose(f);
-	struct str token = str_trim_crlf(str_c(line));
-	if (token.n < TOKEN_MIN || token.n > TOKEN_MAX)
-		return err_set(err, "admin: the token in %s must have %d to %d characters", path,
-			TOKEN_MIN, TOKEN_MAX);
-	*token_r = arena_cstr(arena, token);
-	return 0;
 }
 
 const char *config_path(const struct config *config, struct arena *arena, const char *name)

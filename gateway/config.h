@@ -78,6 +78,8 @@ struct config_outbound {
 	struct option_strings relay; /* as written */
 	int relay_tls;		     /* enum config_backend_tls */
 	bool verify_recipients;	     /* ask the relay at RCPT */
+	const char *relay_login;     /* "": none */
+	const char *relay_password_file;
 	bool sign;		     /* with the keys of From's domain */
 	struct policy_outbound policy;
 	struct config_domain route; /* all outgoing mail goes to its backends, the relay */
@@ -187,6 +189,10 @@ const struct config_domain *config_next_route(const struct config *config,
 /* The admin API's token: the first line of token_file, or NULL where there is none. -1 for a
  * file that cannot be read, or a token that is too short or too long. */
 int config_token(const struct config *config, struct arena *arena, const char **token_r,
+	struct err *err);
+/* The relay's password: the first line of relay_password_file, or NULL where there is none. -1 as
+ * above. */
+int config_relay_password(const struct config *config, struct arena *arena, const char **password_r,
 	struct err *err);
 /* "state_dir/name" in the arena. */
 const char *config_path(const struct config *config, struct arena *arena, const char *name);

@@ -1,8 +1,10 @@
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/limits.h"
 #include "core/smtp/client_private.h"
+#include "core/smtp/sasl.h"
 
 /* A final dot of which this much or less is unsent may be taken for one. */
 #define DOT_OCTETS 5
@@ -146,6 +148,9 @@ static void note_offer(struct client *c, struct str line)
 	for (size_t i = 0; i < sizeof(offers) / sizeof(offers[0]); i++)
 		if (str_ieq_c(keyword, offers[i].keyword))
 			c->offers |= offers[i].offer;
+	while (str_ieq_c(keyword, "AUTH") && str_word(&line, &limit))
+		c->offers |= str_ieq_c(limit, "PLAIN") ? CLIENT_AUTH_PLAIN :
+			     str_ieq_c(limit, "LOGIN") ? CLIENT_AUTH_LOGIN : 0;
 	if (str_ieq_c(keyword, "SIZE") && str_word(&line, &limit))
 		str_to_u64(limit, 0, UINT64_MAX, &c->size_limit);
 }
@@ -159,6 +164,62 @@ static void become_ready(struct client *c)
 		c->ops->on_ready(c->context);
 	if (!c->freed)
 		client_queue_pump(c);
+}
+
+/* ---- AUTH ---- */
+
+static void say_secret(struct client *c, const char *verb, struct str secret)
+{
+	struct buf line = BUF_INIT;
+
+	buf_c(&line, verb);
+	sasl_encode(secret, &line);
+	buf_char(&line, '\0');
+	say(c, line.p, NULL);
+	explicit_bzero(line.p, line.n);
+	buf_free(&line);
+}
+
+/* RFC 4616 2, with the initial response of RFC 4954 4. */
+static void say_plain(struct client *c)
+{
+	struct buf message = BUF_INIT;
+
+	buf_char(&message, '\0');
+	buf_c(&message, c->options.login);
+	buf_char(&message, '\0');
+	buf_c(&message, c->options.password);
+	say_secret(c, "AUTH PLAIN ", buf_str(&message));
+	explicit_bzero(message.p, message.n);
+	buf_free(&message);
+}
+
+static void log_in(struct client *c)
+{
+	c->phase = PHASE_AUTH;
+	c->auth_answers = 0;
+	if (!stream_tls(c->stream))
+		client_lose(c, "a password is to be said, but the connection is in the clear");
+	else if (c->offers & CLIENT_AUTH_PLAIN)
+		say_plain(c);
+	else if (c->offers & CLIENT_AUTH_LOGIN)
+		say(c, "AUTH LOGIN", NULL);
+	else
+		client_lose(c, "the server takes no password: it offers neither AUTH PLAIN nor LOGIN");
+}
+
+static void on_auth(struct client *c)
+{
+	bool is_login = !(c->offers & CLIENT_AUTH_PLAIN);
+
+	if (reply_is_positive(&c->reply))
+		become_ready(c);
+	else if (c->reply.code != 334 || !is_login || c->auth_answers == 2)
+		refuse_session(c, "AUTH");
+	else if (c->auth_answers++ == 0)
+		say_secret(c, "", str_c(c->options.login));
+	else
+		say_secret(c, "", str_c(c->options.password));
 }
 
 static bool wants_tls(const struct client *c)
@@ -175,6 +236,8 @@ static void on_hello(struct client *c)
 		say(c, "STARTTLS", NULL);
 	} else if (wants_tls(c) && c->options.tls == CLIENT_TLS_MUST) {
 		client_lose(c, "the mailbox server does not offer STARTTLS, which is required");
+	} else if (c->options.login) {
+		log_in(c);
 	} else {
 		become_ready(c);
 	}
@@ -183,7 +246,7 @@ static void on_hello(struct client *c)
 static void on_starttls(struct client *c, size_t behind)
 {
 	if (!reply_is_positive(&c->reply)) {
-		if (c->options.tls == CLIENT_TLS_MUST)
+		if (c->options.tls == CLIENT_TLS_MUST || c->options.login)
 			refuse_session(c, "STARTTLS");
 		else
 			become_ready(c);
@@ -236,7 +299,7 @@ static void on_early_reply(struct client *c, size_t behind)
 	case PHASE_HELO:
 		if (!ok)
 			refuse_session(c, "HELO");
-		else if (c->options.tls == CLIENT_TLS_MUST)
+		else if (c->options.tls == CLIENT_TLS_MUST || c->options.login)
 			client_lose(
 				c, "the mailbox server does not know EHLO, but TLS is required");
 		else
@@ -244,6 +307,9 @@ static void on_early_reply(struct client *c, size_t behind)
 		break;
 	case PHASE_STARTTLS:
 		on_starttls(c, behind);
+		break;
+	case PHASE_AUTH:
+		on_auth(c);
 		break;
 	case PHASE_CONNECT:
 	case PHASE_HANDSHAKE:
@@ -295,6 +361,7 @@ static const char *phase_name(const struct client *c)
 		[PHASE_HELO] = "waiting for the answer to HELO",
 		[PHASE_STARTTLS] = "waiting for the answer to STARTTLS",
 		[PHASE_HANDSHAKE] = "in the TLS handshake",
+		[PHASE_AUTH] = "waiting for the answer to AUTH",
 		[PHASE_READY] = "in the session",
 		[PHASE_CLOSED] = "after the end",
 	};

@@ -67,6 +67,9 @@ struct client_options {
 	enum client_tls tls;
 	struct tls_context *tls_context; /* for MAY and MUST */
 	struct client_timeouts timeouts;
+	/* Whom to log in as (RFC 4954), inside TLS alone: without it, or without success, there is no
+	 * session. NULL: nobody. They stay until client_free(). */
+	const char *login, *password;
 };
 
 /* What the server offers in its last EHLO. */
@@ -79,6 +82,8 @@ enum {
 	CLIENT_CHUNKING = 32,
 	CLIENT_ENHANCED = 64,
 	CLIENT_STARTTLS = 128,
+	CLIENT_AUTH_PLAIN = 256,
+	CLIENT_AUTH_LOGIN = 512,
 };
 
 enum client_status {

@@ -19,6 +19,7 @@ enum client_phase {
 	PHASE_HELO,
 	PHASE_STARTTLS,
 	PHASE_HANDSHAKE,
+	PHASE_AUTH,
 	PHASE_READY,
 	PHASE_CLOSED,
 };
@@ -64,6 +65,7 @@ struct client {
 	bool in_clear; /* the TLS handshake failed once */
 	bool held;     /* commands are gathered */
 	bool freed;
+	unsigned auth_answers; /* given in this exchange */
 	unsigned depth;
 	unsigned offers;
 	uint64_t size_limit;

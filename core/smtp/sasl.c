@@ -1,5 +1,6 @@
 #include "core/smtp/sasl.h"
 
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "core/limits.h"
@@ -69,6 +70,14 @@ enum sasl_step sasl_begin(struct sasl *s, struct arena *arena, struct str mechan
 		return SASL_CHALLENGE;
 	/* RFC 4954 4: "=" is the empty response. */
 	return sasl_next(s, str_eq_c(initial, "=") ? STR("") : initial);
+}
+
+void sasl_encode(struct str octets, struct buf *out)
+{
+	char *place = buf_reserve(out, octets.n / 3 * 4 + 5);
+
+	buf_commit(out, (size_t)EVP_EncodeBlock((uint8_t *)place, (const uint8_t *)octets.p,
+		(int)octets.n));
 }
 
 static void wipe(struct str *s)

@@ -16,6 +16,7 @@
 #define CORE_SMTP_SASL_H
 
 #include "core/arena.h"
+#include "core/buf.h"
 
 #define SASL_PASSWORD_MAX 512
 #define SASL_MECHANISMS	  "PLAIN LOGIN" /* as EHLO lists them */
@@ -43,6 +44,8 @@ enum sasl_step sasl_begin(struct sasl *sasl, struct arena *arena, struct str mec
 	struct str initial);
 /* The client's answer, a line without its CRLF. */
 enum sasl_step sasl_next(struct sasl *sasl, struct str line);
+/* Appends base64, for the client's side. */
+void sasl_encode(struct str octets, struct buf *out);
 /* Wipes name and password. */
 void sasl_end(struct sasl *sasl);
 

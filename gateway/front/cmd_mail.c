@@ -60,16 +60,6 @@ static void judge(struct session *s)
 	t->judgement = judgement_start(s->front, &order);
 }
 
-static bool is_of_our_networks(const struct session *s)
-{
-	const struct config_listener *l = s->listener->config;
-
-	for (size_t i = 0; i < l->outbound_net_count; i++)
-		if (ip_in_net(&s->client, &l->outbound_nets[i]))
-			return true;
-	return false;
-}
-
 /* An account sends as itself, or as far as From may differ from it. */
 static bool may_send_as(const struct session *s, const struct command_path *sender)
 {
@@ -93,7 +83,7 @@ static bool may_send_as(const struct session *s, const struct command_path *send
 /* May this client send anything from here to anywhere, and under this name? */
 static const char *check_outbound(const struct session *s, const struct command *cmd)
 {
-	bool known = s->facts.account.n || is_of_our_networks(s);
+	bool known = session_is_known(s);
 
 	if (!known && s->listener->config->accounts)
 		return s->facts.tls ? "530 5.7.0 Authentication required: say AUTH first" :
@@ -135,8 +125,8 @@ static const char *check(struct session *s, const struct command *cmd)
 		return "552 5.3.4 Message too large";
 	if (cmd->size > front->ledger.octets_max - front->ledger.octets)
 		return "452 4.3.1 No room for this message now, try again later";
-	if (limits->message_rate > 0 &&
-		shared_rate(front->shared, s->client_key ^ 1, 1, RATE_WINDOW_S, front_time(front)) >
+	if (limits->message_rate > 0 && (s->facts.account.n || !session_is_known(s)) &&
+		shared_rate(front->shared, session_rate_key(s) ^ 1, 1, RATE_WINDOW_S, front_time(front)) >
 			limits->message_rate)
 		return "450 4.7.1 Too many messages from your address, try again later";
 	return NULL;

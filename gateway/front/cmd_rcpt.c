@@ -46,8 +46,8 @@ static const char *check(struct session *s, const struct candidate *candidate)
 	/* One reply must do for all behind the dot: so all go one way. */
 	if (t->route && (t->lesson != candidate->lesson || !same_route(t->route, domain)))
 		return "452 4.5.3 Another destination: send to this recipient separately";
-	if (limits->recipient_rate > 0 &&
-		shared_rate(s->front->shared, s->client_key ^ 2, 1, RATE_WINDOW_S,
+	if (limits->recipient_rate > 0 && (s->facts.account.n || !session_is_known(s)) &&
+		shared_rate(s->front->shared, session_rate_key(s) ^ 2, 1, RATE_WINDOW_S,
 			front_time(s->front)) > limits->recipient_rate)
 		return "450 4.7.1 Too many recipients from your address, try again later";
 	return NULL;
@@ -125,7 +125,8 @@ static void reply_all(struct session *s)
 		t->refused++;
 		shared_add(s->front->shared, SHARED_RECIPIENTS_REFUSED, 1);
 		/* RFC 5321 says nothing of harvesting; who guesses has guessed enough. */
-		if (c->answer.code >= 500 && ++s->bad_recipients > LIMIT_BAD_RECIPIENTS)
+		if (c->answer.code >= 500 && !session_is_known(s) &&
+			++s->bad_recipients > LIMIT_BAD_RECIPIENTS)
 			session_dismiss(s, "421 4.7.0 Too many invalid recipients");
 		else if (t->refused > LIMIT_REFUSED_RECIPIENTS)
 			session_dismiss(s, "421 4.7.0 Too many recipients");

@@ -55,6 +55,7 @@ struct front {
 	struct callout_cache *callouts;
 	struct keyring keyring; /* read at the start */
 	struct accounts accounts; /* the same */
+	const char *relay_password; /* the same; NULL: it asks for none */
 	struct ledger ledger;
 	struct listener *listeners;
 	size_t listener_count;

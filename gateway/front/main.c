@@ -180,7 +180,8 @@ static int load(struct role_self *self, struct err *err)
 	hash_random(&front->session_number, sizeof(front->session_number));
 	ledger_init(&front->ledger, (uint64_t)self->config->limits.front_memory);
 	if (listen_load(front, err) != 0 || load_keys(front, err) != 0 ||
-		accounts_load(self->config->state_dir, self->arena, &front->accounts, err) != 0)
+		accounts_load(self->config->state_dir, self->arena, &front->accounts, err) != 0 ||
+		config_relay_password(self->config, self->arena, &front->relay_password, err) != 0)
 		return -1;
 	front->inspectors = workers_new(&workers);
 	workers.role = ROLE_SCANNER;

@@ -76,11 +76,32 @@ static void settle(struct session *s)
 	}
 }
 
+static bool is_of_our_networks(const struct session *s)
+{
+	const struct config_listener *l = s->listener->config;
+
+	for (size_t i = 0; i < l->outbound_net_count; i++)
+		if (ip_in_net(&s->client, &l->outbound_nets[i]))
+			return true;
+	return false;
+}
+
+bool session_is_known(const struct session *s)
+{
+	return s->facts.account.n || is_of_our_networks(s);
+}
+
+uint64_t session_rate_key(const struct session *s)
+{
+	return s->facts.account.n ? shared_key(s->front->shared, "account", s->facts.account) :
+				    s->client_key;
+}
+
 /* Replies */
 
 void session_reply(struct session *s, int code, const char *enhanced, struct str text)
 {
-	if (code >= 500)
+	if (code >= 500 && !session_is_known(s))
 		s->errors++;
 	if (s->stream)
 		reply_write(stream_out(s->stream), code, enhanced, text);
@@ -88,7 +109,7 @@ void session_reply(struct session *s, int code, const char *enhanced, struct str
 
 void session_line(struct session *s, const char *line)
 {
-	if (line[0] == '5')
+	if (line[0] == '5' && !session_is_known(s))
 		s->errors++;
 	if (s->stream)
 		reply_line(stream_out(s->stream), line);
@@ -257,6 +278,8 @@ static const char *admit(struct session *s)
 	shared_add(shared, SHARED_CONNECTIONS, 1);
 	if (s->front->draining || all > limits->connections)
 		return "421 4.3.2 Too many connections, try again later";
+	if (is_of_our_networks(s))
+		return NULL;
 	if (own > limits->connections_per_client)
 		return "421 4.7.0 Too many connections from your address";
 	if (limits->connection_rate > 0 &&
@@ -362,7 +385,8 @@ static void one_command(struct session *s, struct str line)
 	} else if (cmd.verb == COMMAND_BDAT) {
 		/* Nobody knows how many octets follow. */
 		session_dismiss(s, command_error_reply(error));
-	} else if (cmd.verb == COMMAND_RCPT && ++s->bad_recipients > LIMIT_BAD_RECIPIENTS) {
+	} else if (cmd.verb == COMMAND_RCPT && !session_is_known(s) &&
+		   ++s->bad_recipients > LIMIT_BAD_RECIPIENTS) {
 		session_dismiss(s, "421 4.7.0 Too many invalid recipients");
 	} else {
 		session_line(s, command_error_reply(error));

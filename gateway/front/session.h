@@ -97,6 +97,11 @@ void session_go_on(struct session *session);
 void session_end_transaction(struct session *session);
 /* Has the client closed its side, or reset the connection? */
 bool session_client_gone(const struct session *session);
+/* Who may send mail out here: a client of our own networks, or with an account. Such a one is held to
+ * no limits that are for strangers. */
+bool session_is_known(const struct session *session);
+/* For rates: an account's own, wherever it comes from; else the client's. */
+uint64_t session_rate_key(const struct session *session);
 /* Bits of enum stage at which an inspector has anything to say. */
 unsigned session_stages(const struct session *session);
 /* Runs `next` once the CONNECT stage has decided: at once, if it has. */

@@ -160,6 +160,10 @@ static void connect_one(struct backend *b)
 	struct upsession *session;
 	struct err err = { "" };
 
+	if ((b->traffic & TRAFFIC_OUTBOUND) && front->relay_password) {
+		options.login = front->config->outbound.relay_login;
+		options.password = front->relay_password;
+	}
 	if (b->tls != CONFIG_BACKEND_TLS_OFF) {
 		bool must = b->tls == CONFIG_BACKEND_TLS_REQUIRE;
 

@@ -53,6 +53,9 @@ static int check_files(struct judge_setup *setup)
 	if (config_token(setup->config, setup->arena, &token, &err) != 0)
 		conf_error(conf, conf_next(conf_root(conf), "admin", NULL), "token_file", "%s",
 			err.text);
+	if (config_relay_password(setup->config, setup->arena, &token, &err) != 0)
+		conf_error(conf, conf_next(conf_root(conf), "outbound", NULL), "relay_password_file",
+			"%s", err.text);
 	if (*setup->config->arc.seal_as) {
 		if (keyring_load(setup->config->state_dir, setup->arena, &keys, &err) != 0)
 			conf_error(conf, conf_next(conf_root(conf), "arc", NULL), "seal_as", "%s", err.text);

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import smtplib
 import ssl
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from tests.fakes import gateway as fakes
 from tests.fakes.backend import DROP, TAKE_AND_DROP, Backend
 from tests.fakes.smtp import Smtp, proxy_v1
 
@@ -442,3 +444,126 @@ def test_networks_and_accounts_side_by_side(make_submission, closing, relay):
         assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 235
         assert smtp.command("MAIL FROM:<bob@example.com>").code == 553, "who says who he is is held to it"
     assert len(relay.messages) == 1
+
+
+# ---- our own servers are no strangers
+
+def test_limits_for_strangers_do_not_hold_for_our_networks(make_outbound, relay):
+    gateway = make_outbound(limits="connection_rate = 2 message_rate = 2 recipient_rate = 2 connections_per_client = 2")
+    relay.script = {"RCPT": {f"u{i}@elsewhere.example": "550 5.1.1 No such user" for i in range(40)}}
+    for _ in range(4):
+        assert send(gateway).code == 250
+    with connect(gateway) as smtp:
+        assert smtp.command("MAIL FROM:<alice@example.net>").code == 250
+        for i in range(40):
+            assert smtp.command(f"RCPT TO:<u{i}@elsewhere.example>").code == 550, "a list with many dead addresses"
+        assert smtp.command("RCPT TO:<bob@elsewhere.example>").code == 250
+        assert smtp.data(MESSAGE).code == 250
+    assert len(relay.messages) == 5
+    with connect(gateway, client=STRANGER) as smtp:
+        codes = [smtp.command("MAIL FROM:<alice@example.net>").code for _ in range(20)]
+        assert codes == [550] * 20
+        smtp.send(b"MAIL FROM:<alice@example.net>\r\n")
+        assert [smtp.reply().code for _ in range(2)] == [550, 421] and smtp.closed()
+
+
+def test_an_account_has_rates_of_its_own(make_submission, closing, relay):
+    gateway, password = make_submission(limits="message_rate = 2")
+    other = json.loads(gateway.run("account", "add", "bob@example.net", "--json").stdout)["password"]
+    closing.add(gateway.stop)
+    gateway.start()
+
+    def codes(account, word, count):
+        with secure(gateway) as smtp:
+            assert smtp.command("AUTH PLAIN " + encoded("", account, word)).code == 235
+            return [smtp.message(MESSAGE.replace(b"alice@", account.split("@")[0].encode() + b"@", 1), sender=account,
+                                 recipients=["bob@elsewhere.example"]).code for _ in range(count)]
+    assert codes("alice@example.net", password, 3) == [250, 250, 450]
+    assert codes("alice@example.net", password, 1) == [450], "by whatever connection"
+    assert codes("bob@example.net", other, 1) == [250], "from the same address"
+
+
+def test_forwarding_servers(make_outbound, relay):
+    """What a mailbox server forwards has a stranger's From, and an own sender (SRS)."""
+    forwarded = MESSAGE.replace(b"alice@example.net", b"stranger@elsewhere.example", 1)
+    gateway = make_outbound(extra=f'outbound {{ relay = "{relay.url}" }} filter "author" {{ enabled = false }}')
+    assert send(gateway, forwarded, sender="SRS0=x=y=elsewhere.example=s@example.net").code == 250
+    assert len(relay.messages) == 1
+
+
+def test_a_broken_file_of_accounts_changes_nothing(submission):
+    gateway, password = submission
+    accounts = gateway.state / "accounts"
+    whole = accounts.read_bytes()
+    gateway.expect("reload-refused", "role-failed", "start-failed")
+    accounts.write_bytes(whole + b"nonsense\n")
+    assert gateway.reload()["event"] == "reload-refused"
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 235
+    accounts.write_bytes(whole)
+    assert gateway.reload()["event"] == "reloaded"
+
+
+def test_recorded_facts_judge_alike(make_outbound, folder):
+    """That it was outgoing, and whose account it was, are facts."""
+    gateway = make_outbound("from = address", start=False)
+    message = folder / "message"
+    message.write_bytes(MESSAGE)
+    for facts, action in (({"outbound": True, "account": "alice@example.net"}, "forward"),
+                          ({"outbound": True, "account": "bob@example.net"}, "reject"),
+                          ({"outbound": True, "mail_from": "alice@example.net"}, "forward"),
+                          ({"outbound": True}, "forward")):
+        (folder / "facts").write_text(json.dumps({"rcpt_to": ["bob@elsewhere.example"], **facts}))
+        for path in (message, folder / "facts"):
+            path.chmod(0o644)
+        done = gateway.run("check", "--facts", folder / "facts", "--json", "--wire", message)
+        assert done.returncode == 0, done.stderr
+        verdict = json.loads(done.stdout)
+        assert verdict["action"] == action and verdict["auth"]["spf"] is None, verdict
+
+
+# ---- a relay that asks who we are
+
+@pytest.fixture
+def make_pair(make_submission, make_gateway, closing):
+    """Two gateways: one sends through the other, as alice@example.net. Verified TLS is another test's matter."""
+    def make(word=None):
+        smarthost, password = make_submission("any")
+        closing.add(smarthost.stop)
+        smarthost.start()
+        beside = fakes.make_folder()
+        closing.add(lambda: fakes.remove(beside))
+        secret = beside / "relay.password"
+        secret.write_text((word or password) + "\n")
+        secret.chmod(0o600)
+        if fakes.runs_as_nobody():
+            os.chown(secret, fakes.NOBODY, fakes.NOBODY)
+        gateway = fakes.Gateway(beside, backend="smtp://127.0.0.1:9", listeners={MX: "", OUT: 'outbound_from = "127.0.0.1"'},
+                                extra=f'outbound {{ relay = "smtp://127.0.0.3:{smarthost.ports[AUTH]}" relay_tls = require '
+                                      f'relay_login = "alice@example.net" relay_password_file = "{secret}" }}')
+        gateway.expect("backend-down", "config-warning")
+        closing.add(gateway.stop)
+        return gateway.start(), smarthost
+    return make
+
+
+def through(gateway):
+    with Smtp(gateway.ports[OUT], host="127.0.0.2") as smtp:
+        smtp.ehlo()
+        return smtp.message(MESSAGE, sender="alice@example.net", recipients=["bob@elsewhere.example"])
+
+
+def test_logging_in_at_the_relay(make_pair, relay):
+    gateway, smarthost = make_pair()
+    assert through(gateway).code == 250
+    [(_, octets)] = relay.messages
+    assert octets.endswith(MESSAGE) and octets.count(b"(Gatepost) with ") == 2
+    assert smarthost.wait_event("message")["account"] == "alice@example.net"
+
+
+def test_a_relay_that_does_not_know_us(make_pair, relay):
+    gateway, _ = make_pair("wrong")
+    reply = through(gateway)
+    assert reply.code == 451 and "relay" in reply.text, reply
+    assert any("535" in line["text"] for line in gateway.events("backend-down"))
+    assert not relay.messages

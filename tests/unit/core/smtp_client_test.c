@@ -144,7 +144,7 @@ struct test {
 	const char *message;
 	size_t message_octets;
 	unsigned rcpts, replies;
-	bool quit, free_in_callback, stay;
+	bool quit, free_in_callback, stay, login;
 	const char *const *to;
 };
 
@@ -232,6 +232,10 @@ static void run(struct test *t, enum client_protocol protocol, enum client_tls t
 		.address_length = t->server.length };
 	struct err err;
 
+	if (t->login) {
+		options.login = "gw";
+		options.password = "secret";
+	}
 	if (!t->tls)
 		t->tls = tls_client_new(&o, &err);
 	options.tls_context = t->tls;
@@ -406,6 +410,48 @@ static void starttls(void **state)
 		"ready tls; mail 250; rcpt 250; rcpt 250; data 250; closed 221");
 }
 
+#define SECURED(offer) STARTTLS, { "STARTTLS\r\n", "220 go\r\n" }, { "", TLS }, \
+	{ "EHLO gw.example.net\r\n", "250-mx\r\n250-PIPELINING\r\n250 " offer "\r\n" }
+#define TAKEN	{ "RCPT TO:<c@example.net>\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n" }, BODY, { "", "250 in\r\n" }, BYE
+#define ALL_WELL "ready tls; mail 250; rcpt 250; rcpt 250; data 250; closed 221"
+
+static void logs_in(void **state)
+{
+	static const struct step plain[] = { SECURED("AUTH LOGIN PLAIN"),
+		{ "AUTH PLAIN AGd3AHNlY3JldA==\r\n", "235 2.7.0 ok\r\n" }, TAKEN };
+	static const struct step login[] = { SECURED("AUTH CRAM-MD5 LOGIN"), { "AUTH LOGIN\r\n", "334 VXNlcm5hbWU6\r\n" },
+		{ "Z3c=\r\n", "334 UGFzc3dvcmQ6\r\n" }, { "c2VjcmV0\r\n", "235 ok\r\n" }, TAKEN };
+	static const struct step refused[] = { SECURED("AUTH PLAIN"), { "AUTH PLAIN", "535 5.7.8 no\r\n" }, { 0 } };
+	static const struct step curious[] = { SECURED("AUTH PLAIN"), { "AUTH PLAIN", "334 bW9yZQ==\r\n" }, { 0 } };
+	static const struct step endless[] = { SECURED("AUTH LOGIN"), { "AUTH LOGIN", "334 \r\n" },
+		{ "Z3c=", "334 \r\n" }, { "c2VjcmV0", "334 \r\n" }, { 0 } };
+	static const struct step unknown[] = { SECURED("AUTH GSSAPI"), { 0 } };
+	static const struct step clear[] = { { "", "220 hi\r\n" },
+		{ "EHLO gw.example.net\r\n", "250-mx\r\n250 AUTH PLAIN\r\n" }, { 0 } };
+	static const struct {
+		const struct step *steps;
+		const char *log;
+	} rows[] = {
+		{ plain, ALL_WELL },
+		{ login, ALL_WELL },
+		{ refused, "closed 451 unreached" },
+		{ curious, "closed 451 unreached" },
+		{ endless, "closed 451 unreached" },
+		{ unknown, "closed 451 unreached" },
+		{ clear, "closed 451 unreached" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct test t;
+
+		begin(&t, rows[i].steps);
+		t.login = true;
+		run(&t, CLIENT_SMTP, CLIENT_TLS_MAY);
+		assert_true(rows[i].steps != clear || str_find(buf_str(&t.server.all), STR("AUTH")) == t.server.all.n);
+		finish(&t, rows[i].log);
+	}
+}
+
 /* CVE-2011-0411 towards us: replies in the clear that would count inside TLS. */
 static void starttls_injection(void **state)
 {
@@ -576,6 +622,7 @@ int main(void)
 		cmocka_unit_test(no_session),
 		cmocka_unit_test(refused_connection),
 		cmocka_unit_test(starttls),
+		cmocka_unit_test(logs_in),
 		cmocka_unit_test(starttls_injection),
 		cmocka_unit_test(tls_not_to_be_had),
 		cmocka_unit_test(certificate_is_checked),

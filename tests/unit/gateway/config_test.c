@@ -178,6 +178,10 @@ static void test_errors(void **state)
 			"address, nor the word accounts" },
 		{ FIRST DOMAIN RELAY "listen \"1.2.3.4:26\" { outbound_from = \"accounts\" tls = off }",
 			"t.conf:4:56: outbound_from has accounts, whose passwords are taken inside TLS" },
+		{ FIRST DOMAIN "outbound { relay = \"smtp://h\" relay_tls = require relay_login = \"x\" }",
+			"t.conf:3:65: relay_login and relay_password_file belong together" },
+		{ FIRST DOMAIN "outbound { relay = \"smtp://h\" relay_login = \"x\" relay_password_file = \"/p\" }",
+			"t.conf:3:45: a password is not said in the clear: relay_login takes relay_tls" },
 		{ FIRST DOMAIN "outbound { }", "t.conf:3:1: relay is missing: " },
 		{ FIRST DOMAIN "outbound { relay = { } }", "t.conf:3:20: relay names no smarthost" },
 		{ FIRST DOMAIN "outbound { relay = \"lmtp://h\" }",
@@ -253,6 +257,11 @@ static void test_outbound(void **state)
 	assert_ptr_equal(route = config_next_route(c, route), &c->domains[0]);
 	assert_ptr_equal(route = config_next_route(c, route), &c->outbound.route);
 	assert_null(config_next_route(c, route));
+
+	read_clean(FIRST DOMAIN "outbound { relay = \"smtp://10.0.0.5\" relay_tls = require relay_login = \"x\" "
+		"relay_password_file = \"/p\" }");
+	assert_non_null(strstr(conf_warnings(conf)->v[conf_warnings(conf)->n - 1],
+		"relay \"smtp://10.0.0.5\" is an address, so its certificate is not verified"));
 
 	c = read_clean(FIRST DOMAIN RELAY "listen \"1.2.3.4:587\" { outbound_from = { \"accounts\" } "
 		"proxy_protocol_from = \"0.0.0.0/0\" }");
