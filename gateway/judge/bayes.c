@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bayes/status.h"
 #include "bayes/teacher.h"
@@ -97,10 +98,15 @@ static int ask_status(const struct bayes_run *run, struct bayes_status *s, struc
 static int read_status(const struct bayes_run *run, struct bayes_status *s, struct err *err)
 {
 	const char *path = arena_printf(run->arena, "%s/model", run->folder).p;
-	struct model *model = model_open(path, MODEL_READ, err);
+	bool is_there = access(path, F_OK) == 0;
+	struct model *model = model_open(path, is_there ? MODEL_READ : MODEL_MEMORY, err);
 	if (!model)
 		return -1;
 	bayes_status_of(model, &run->conf, run->arena, s);
+	if (!is_there) {
+		model_close(&model);
+		return 0;
+	}
 	struct journal *journal =
 		journal_open(arena_printf(run->arena, "%s/log.db", run->folder).p, true, err);
 	int rc = journal ? bayes_status_more(model, journal, run->arena, s, err) : -1;
@@ -111,8 +117,7 @@ static int read_status(const struct bayes_run *run, struct bayes_status *s, stru
 
 static void print_text(const struct bayes_status *s)
 {
-	printf("learned:      %lld spam, %lld ham; %lld lessons hold in the training log\n",
-		(long long)s->spam, (long long)s->ham, (long long)s->logged);
+	printf("learned:      %lld spam, %lld ham\n", (long long)s->spam, (long long)s->ham);
 	if (s->counts)
 		printf("judgements:   count\n");
 	else
@@ -121,8 +126,11 @@ static void print_text(const struct bayes_status *s)
 	printf("views:        agree on %.1f%%\n", 100 - 100 * s->disagreement);
 	printf("labels:       %.1f%% of spam's and %.1f%% of ham's are taken for wrong\n",
 		100 * s->label_noise.spam, 100 * s->label_noise.ham);
-	printf("fingerprint:  %.*s%s\n", STR_ARG(s->fingerprint),
-		s->rebuilding ? "; is being made again from the training log" : "");
+	if (s->rebuilding)
+		printf("model:        is being made again from the training log\n");
+	else
+		printf("model:        %.*s, of %lld lessons that hold in the training log\n",
+			STR_ARG(s->fingerprint), (long long)s->logged);
 }
 
 static void print_json(const struct bayes_status *s)

@@ -45,7 +45,9 @@ static int tell_status(struct orders *o, bool is_metrics, struct buf *answer, st
 		bayes_status_metrics(&status, answer);
 		return 0;
 	}
-	if (bayes_status_more(model, teacher_journal(o->teacher), o->arena, &status, err) < 0)
+	/* Whoever waits for the new model asks often. */
+	if (!status.rebuilding &&
+		bayes_status_more(model, teacher_journal(o->teacher), o->arena, &status, err) < 0)
 		return -1;
 	record_to_json(&bayes_status_record, &status, answer);
 	buf_char(answer, '\n');

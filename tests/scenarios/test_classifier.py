@@ -219,6 +219,7 @@ def test_a_damaged_model_is_made_again(folder, teach):
 
 
 def test_status_says_when_it_will_count(folder, teach):
+    assert "needs 50 more spam and 50 more ham" in teach("bayes", "status")
     index = corpus(folder, 20)
     for i in range(5):
         teach("learn", "ham", index.parent / f"{2 * i} of them.eml")
