@@ -185,6 +185,7 @@ def test_what_is_forged_is_not_sealed_in(sealer, sink, dns):
 
 BODIES = {
     "empty": HEAD + b"\r\n",
+    "headers alone": HEAD,
     "blank lines at the end": MESSAGE + b"\r\n\r\n\r\n",
     "blanks at line ends": MESSAGE + b"a \t\r\n \t \r\n",
     "long lines": MESSAGE + b"x" * 997 + b"\r\n",

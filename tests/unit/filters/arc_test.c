@@ -283,6 +283,37 @@ static void test_many_keys(void **state)
 	}
 }
 
+/* Of a chain that cannot hold it is still known which number is next, and whether one may follow at all. */
+static void test_next(void **state)
+{
+	static const struct {
+		const char *headers;
+		size_t n;
+		bool has_failed_before;
+	} rows[] = {
+		{ "", 0, false },
+		{ "ARC-Seal: i=2; cv=pass\r\nARC-Seal: i=1; cv=none\r\n", 2, false },
+		{ "ARC-Seal: none of it\r\nARC-Message-Signature: i=3\r\n", 3, false },
+		{ "ARC-Seal: i=0\r\nARC-Seal: i=2; cv=pass\r\nARC-Seal: i=2; cv=fail\r\n", 2, false },
+		{ "ARC-Authentication-Results: i=51; mx\r\nARC-Authentication-Results: i=50; mx\r\n", 50, false },
+		{ "ARC-Seal: i=7; cv=fail\r\n", 7, true },
+		{ "ARC-Seal: i=x\r\nARC-Seal: i=7; cv=fail\r\nARC-Seal: i=6; cv=pass\r\n", 7, true },
+		{ "ARC-Seal: i=8; cv=pass\r\nARC-Seal: i=7; cv=fail\r\n", 8, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct arena *arena = arena_new(1 << 20);
+		struct arc_chain *chain = ARENA_NEW(arena, struct arc_chain);
+
+		arc_chain_read(mail_parse(arena, arena_printf(arena, "%s" MESSAGE, rows[i].headers)), arena,
+			chain);
+		if (chain->n != rows[i].n || chain->has_failed_before != rows[i].has_failed_before ||
+			chain->result != (i ? AUTH_FAIL : AUTH_NONE))
+			fail_msg("%s: %zu, %s", rows[i].headers, chain->n, chain->reason);
+		arena_free(&arena);
+	}
+}
+
 /* Hundreds of sets that fit nowhere cost no question and no signature. */
 static void test_bomb(void **state)
 {
@@ -308,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_long_chains),
 		cmocka_unit_test(test_many_keys),
+		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_bomb),
 	};
 	return cmocka_run_group_tests(tests, make_key, free_key);
