@@ -98,9 +98,17 @@ struct question_list {
 	size_t n, cap;
 };
 
+/* Look-ups that a filter will surely need, and that are known with MAIL: they are asked for then, and
+ * nobody waits for them. That is all that such a filter wants of a session's envelope stages. */
+enum ahead {
+	AHEAD_SENDER_TXT = 1,	/* of MAIL FROM's domain */
+	AHEAD_HELO_TXT = 2,	/* of HELO's */
+};
+
 struct filter {
 	const char *name, *summary;
 	unsigned stages;		/* bits of enum stage; at MESSAGE all filters run */
+	unsigned ahead;			/* bits of enum ahead */
 	unsigned traffic;		/* bits of enum traffic; 0: inbound alone, since what proves or
 					   suspects a stranger is no question to one's own users */
 	const char *const *after;	/* NULL-terminated; "*": all that do not come after this one

@@ -347,10 +347,23 @@ unsigned engine_stages(const struct engine *engine, enum traffic traffic)
 {
 	unsigned stages = STAGE_MESSAGE;
 
+	for (size_t i = 0; i < engine->count; i++) {
+		const struct filter *f = engine->runners[i].filter;
+
+		if (engine_looks_at(f, traffic) && !f->ahead)
+			stages |= f->stages;
+	}
+	return stages;
+}
+
+unsigned engine_ahead(const struct engine *engine, enum traffic traffic)
+{
+	unsigned ahead = 0;
+
 	for (size_t i = 0; i < engine->count; i++)
 		if (engine_looks_at(engine->runners[i].filter, traffic))
-			stages |= engine->runners[i].filter->stages;
-	return stages;
+			ahead |= engine->runners[i].filter->ahead;
+	return ahead;
 }
 
 const char *engine_versions(const struct engine *engine)

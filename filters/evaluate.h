@@ -26,8 +26,10 @@ struct evaluation;
 struct engine *engine_start(struct conf *conf, const struct env *env, struct err *err);
 /* Stops what was started; the memory is the arena's. No evaluation may be left. */
 void engine_stop(struct engine **engine);
-/* Bits of enum stage at which any enabled filter looks at such mail. */
+/* Bits of enum stage at which a session has to ask its filters about such mail. */
 unsigned engine_stages(const struct engine *engine, enum traffic traffic);
+/* Bits of enum ahead: what their filters will surely look up. */
+unsigned engine_ahead(const struct engine *engine, enum traffic traffic);
 /* "geo=2026-11-01 rules=1a2b": what would judge. */
 const char *engine_versions(const struct engine *engine);
 /* The configuration of a filter, as its start() left it; NULL if it is unknown or not enabled. */

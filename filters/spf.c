@@ -185,7 +185,8 @@ static enum step spf_run(struct filter_call *call)
 const struct filter filter_spf = {
 	.name = "spf",
 	.summary = "may the client send for the domain of MAIL FROM and HELO (RFC 7208)",
-	.stages = STAGE_MAIL | STAGE_MESSAGE,
+	.stages = STAGE_MAIL | STAGE_MESSAGE, /* MAIL: `gatepost check` of an envelope alone */
+	.ahead = AHEAD_SENDER_TXT | AHEAD_HELO_TXT,
 	.findings = spf_findings,
 	.options = spf_options,
 	.conf_size = sizeof(struct spf_conf),

@@ -24,6 +24,8 @@ const struct record ctl_listen_record = RECORD("ctl_listen", struct ctl_listen, 
 static const struct field ctl_ready_fields[] = {
 	FIELD_INT(struct ctl_ready, stages),
 	FIELD_INT(struct ctl_ready, stages_outbound),
+	FIELD_INT(struct ctl_ready, ahead),
+	FIELD_INT(struct ctl_ready, ahead_outbound),
 	FIELD_OCTETS(struct ctl_ready, versions),
 	FIELD_END,
 };

@@ -87,6 +87,7 @@ struct ctl_listen {
 };
 struct ctl_ready {
 	int64_t stages, stages_outbound; /* inspector: where filters are enabled, for whose mail */
+	int64_t ahead, ahead_outbound;	 /* … bits of enum ahead */
 	struct str versions;
 };
 struct ctl_text {

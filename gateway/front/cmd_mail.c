@@ -2,6 +2,7 @@
 #include "gateway/front/session.h"
 
 #include "core/limits.h"
+#include "gateway/front/ahead.h"
 #include "gateway/front/judgement.h"
 #include "gateway/front/upstream.h"
 
@@ -53,6 +54,7 @@ static void judge(struct session *s)
 		refuse(s, &s->refusal);
 		return;
 	}
+	ahead_ask(t);
 	if (!(session_stages(s) & STAGE_MAIL)) {
 		accept_sender(s);
 		return;

@@ -6,6 +6,7 @@
  *
  *	session.c	a connection; reads commands, hands them to cmd_*.c
  *	transaction.c	from MAIL to its end: envelope, facts, body
+ *	ahead.c		asks the resolver for what will be needed
  *	judgement.c	gets a verdict from an inspector (workers.c), answers its needs (answers.c)
  *	callout.c	asks the mailbox server about recipients
  *	deliver.c	carries the verdict out, step by step as gateway/outcome.c says

@@ -4,6 +4,7 @@
 
 #include "core/json.h"
 #include "core/limits.h"
+#include "gateway/front/answers.h"
 #include "gateway/front/callout.h"
 #include "gateway/front/deliver.h"
 #include "gateway/front/judgement.h"
@@ -37,6 +38,7 @@ void transaction_free(struct transaction **transaction)
 		return;
 	assert(!t->delivering);
 	*transaction = NULL;
+	answers_cancel(&t->ahead);
 	judgement_cancel(&t->judgement);
 	callout_cancel(&t->callout);
 	signing_cancel(&t->signing);

@@ -61,6 +61,7 @@ struct transaction {
 	bool in_chunks; /* BDAT has begun */
 	unsigned chunks;
 
+	struct answers *ahead;	     /* what was asked for ahead and is not answered yet */
 	struct judgement *judgement; /* at most one */
 	struct callout *callout;
 	struct verdict *verdict;

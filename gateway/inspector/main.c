@@ -320,6 +320,8 @@ static int load(struct role_self *self, struct ctl_ready *ready_r, struct err *e
 	}
 	ready_r->stages = engine_stages(inspector->engine, TRAFFIC_INBOUND);
 	ready_r->stages_outbound = engine_stages(inspector->engine, TRAFFIC_OUTBOUND);
+	ready_r->ahead = engine_ahead(inspector->engine, TRAFFIC_INBOUND);
+	ready_r->ahead_outbound = engine_ahead(inspector->engine, TRAFFIC_OUTBOUND);
 	ready_r->versions = str_c(engine_versions(inspector->engine));
 	return 0;
 }

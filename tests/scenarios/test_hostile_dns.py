@@ -216,19 +216,21 @@ def test_what_does_not_exist_is_remembered(exposed, dns):
         assert dns.asked(name, kind) == 1, name
 
 
-def test_questions_go_out_before_the_message_comes(exposed, dns):
+def test_questions_go_out_before_the_message_comes(exposed, dns, sink):
     dns.zone.update({EVIL: spf(f"v=spf1 a:host.{EVIL} -all"), REVERSE: {"PTR": [f"host.{EVIL}"]},
                      f"host.{EVIL}": {"A": [CLIENT]}})
     gateway = exposed()
     with gateway.smtp(proxy=proxy_v1(CLIENT)) as smtp:
         dns.wait_asked(REVERSE, "PTR")
         smtp.ehlo(EVIL)
+        dns.hold(EVIL)  # nobody waits for it at MAIL
         assert smtp.command(f"MAIL FROM:<a@{EVIL}>").code == 250
-        dns.wait_asked(f"host.{EVIL}", "A")
+        dns.wait_asked(EVIL, "TXT")
         assert smtp.command("RCPT TO:<alice@example.net>").code == 250
-        before = dns.asked(EVIL, "TXT"), dns.asked(f"host.{EVIL}", "A")
+        dns.release(EVIL)
         assert smtp.data(mail()).code == 250
-        assert before == (dns.asked(EVIL, "TXT"), dns.asked(f"host.{EVIL}", "A"))
+        assert dns.asked(EVIL, "TXT") == 1
+    assert b"spf=pass" in sink.messages()[0]
 
 
 @pytest.mark.parametrize("name", ["evil\r\nX-Injected: yes.example", "a b\x00.example", "\x1b[31mred.example",
