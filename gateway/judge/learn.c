@@ -138,8 +138,11 @@ static int run(const struct command *command, const void *values, int argc, char
 	if (rc == COMMAND_OK && (open_target(&lesson, state_dir, arena, &err) < 0 ||
 					learn_all(&lesson, argv + 1, argc - 1, &err) < 0))
 		rc = judge_fail("learn", "%s", err.text);
-	printf("%zu messages learned as %s%s\n", lesson.learned, argv[0],
-		lesson.teacher ? " (no gateway is running: its model was written here)" : "");
+	/* After an error only what was learned all the same is worth telling. */
+	if (rc == COMMAND_OK || lesson.learned)
+		printf("%zu messages learned as %s%s\n", lesson.learned, argv[0],
+			lesson.teacher ? " (no gateway is running: its model was written here)" :
+			"");
 	if (lesson.given > lesson.learned)
 		printf("%zu were known already\n", lesson.given - lesson.learned);
 	teacher_close(&lesson.teacher);

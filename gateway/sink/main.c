@@ -37,7 +37,8 @@ static void on_connection(void *context, int fd, unsigned events)
 }
 
 static int parse_address(const char *text, enum client_protocol protocol,
-	struct client_target *target, struct err *err)
+	struct client_target *target, struct sockaddr_storage *address_r, socklen_t *length_r,
+	struct err *err)
 {
 	char url[512];
 	size_t n = strlen(text);
@@ -51,6 +52,8 @@ static int parse_address(const char *text, enum client_protocol protocol,
 		return err_prefix(err, "%s", text);
 	if (any_port)
 		target->port = 0;
+	if (!client_target_address(target, address_r, length_r))
+		return err_set(err, "%s: not an address", text);
 	return 0;
 }
 
@@ -94,12 +97,8 @@ static int listen_on(const char *text, enum client_protocol protocol, struct err
 	struct sockaddr_storage sa;
 	socklen_t n;
 
-	if (listener_count == LISTENERS)
-		return err_set(err, "more than %d addresses to listen on", LISTENERS);
-	if (parse_address(text, protocol, &target, err))
+	if (parse_address(text, protocol, &target, &sa, &n, err))
 		return -1;
-	if (!client_target_address(&target, &sa, &n))
-		return err_set(err, "%s: not an address", text);
 	*l = (struct listener){
 		.sink = &sink, .protocol = protocol, .path = target.path[0] ? text : NULL};
 	if (bind_listener(l, &sa, n))
@@ -163,6 +162,19 @@ static int check_reply(const char *reply, struct err *err)
 
 	if (reply_split(str_c(reply), &code, enhanced, &text))
 		return err_set(err, "\"%s\" is no reply: \"550 5.1.1 No such user\" is one", reply);
+	return 0;
+}
+
+static int check_addresses(const struct option_strings *list, enum client_protocol protocol,
+	struct err *err)
+{
+	struct client_target target;
+	struct sockaddr_storage address;
+	socklen_t n;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (parse_address(list->v[i], protocol, &target, &address, &n, err))
+			return -1;
 	return 0;
 }
 
@@ -233,7 +245,10 @@ static int run(const struct command *command, const void *values, int argc, char
 	sink.options = o;
 	if (!o->smtp.n && !o->lmtp.n)
 		err_set(&err, "nothing to listen on: give --smtp or --lmtp");
-	else if (!check_rules(&o->reject, &err) && !check_rules(&o->after_dot, &err) &&
+	else if (o->smtp.n + o->lmtp.n > LISTENERS)
+		err_set(&err, "more than %d addresses to listen on", LISTENERS);
+	else if (!check_addresses(&o->smtp, CLIENT_SMTP, &err) &&
+		 !check_addresses(&o->lmtp, CLIENT_LMTP, &err) && !check_rules(&o->reject, &err) && !check_rules(&o->after_dot, &err) &&
 		 (!*o->data_reply || !check_reply(o->data_reply, &err)))
 		code = COMMAND_FAILED;
 	if (code == COMMAND_FAILED) {

@@ -45,7 +45,9 @@ def refused_start(gateway, *words):
     (["learn", "eggs", "/nonexistent/message"], 2, "eggs"),
     (["replay", "/nonexistent/facts", "/nonexistent/verdict"], 1, "/nonexistent/facts"),
     (["eval", "--index", "/nonexistent/index"], 1, "/nonexistent/index"),
-    (["sink", "--smtp", "nowhere"], 1, "nowhere"),
+    (["sink", "--smtp", "nowhere"], 2, "nowhere: not an address"),
+    (["sink", "--lmtp", "127.0.0.1:0", "--smtp", "127.0.0.1:99999"], 2, "99999"),
+    (["sink"] + ["--smtp", "127.0.0.1:0"] * 9, 2, "more than 8"),
 ])
 def test_command_line(folder, arguments, code, words):
     conf = folder / "gatepost.conf"
