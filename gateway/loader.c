@@ -244,6 +244,20 @@ static int turn(struct loader *loader, struct ipc_store *store, struct err *err)
 	return loader->is_draining && loader->count == 0 ? 0 : 1;
 }
 
+/* For a command that needs one answer: what children do, without any. The channel lies where else the
+ * supervisor's is. */
+static _Noreturn void be_only_child(struct loader *loader)
+{
+	struct loader_child child = { .self = &loader->self, .fd = ROLE_FD_CONTROL,
+		.running = shared_running_word(loader->self.running, 0) };
+	struct err err;
+
+	if ((loader->def->child != NULL && loader->def->child(&child, &err) != 0) ||
+		tighten(loader, &err) != 0 || serve(loader, &child, &err) != 0)
+		role_end(role_say_failed(&loader->self, &err));
+	role_end(0);
+}
+
 /* Before the sandbox: afterwards there is no /proc. */
 static size_t mapped_bytes(void)
 {
@@ -307,6 +321,8 @@ int loader_main(const struct loader_def *def, int argc, char **argv)
 		result = def->probe != NULL ? def->probe(&loader.self, private.probe) : -1;
 		role_end(result >= 0 ? result : role_probe(&loader.self));
 	}
+	if (private.is_only_child)
+		be_only_child(&loader);
 	if (role_say_ready(&loader.self, &ready, &err) != 0)
 		role_end(1);
 	while ((result = turn(&loader, &store, &err)) == 1)

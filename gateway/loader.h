@@ -12,6 +12,9 @@
  * fork, no files unless named, no socket), then receives, works, replies, one
  * request at a time. It ends when its channel closes, and is killed when its
  * loader dies. A death is told to the supervisor with the filter that ran.
+ *
+ * With "--only-child yes -c FILE" it has no supervisor, forks nothing, and serves the channel at
+ * ROLE_FD_CONTROL itself, until that closes: for commands.
  */
 #ifndef GATEWAY_LOADER_H
 #define GATEWAY_LOADER_H

@@ -46,11 +46,14 @@ static int parse_arguments(struct role_self *self, int argc, char **argv, struct
 			self->private->file = argv[i + 1];
 		else if (str_eq_c(name, "--sandbox-probe"))
 			self->private->probe = argv[i + 1];
+		else if (str_eq_c(name, "--only-child"))
+			self->private->is_only_child = true;
 		else
 			break;
 		if (result != 0)
 			return err_set(err, "%s: bad value %s", argv[i], argv[i + 1]);
 	}
+	self->private->is_alone = self->private->probe != NULL || self->private->is_only_child;
 	if (i != argc || self->private->file == NULL)
 		return err_set(err, "this is a part of the gateway, which `gatepost run` starts");
 	return 0;
@@ -62,7 +65,7 @@ static int read_config(struct role_self *self, struct err *err)
 {
 	const char *file = self->private->file;
 	struct str text;
-	int result = self->private->probe != NULL
+	int result = self->private->is_alone
 			     ? config_load(file, self->arena, &text, err)
 			     : config_load_fd(ROLE_FD_CONFIG, self->arena, &text, err);
 
@@ -79,7 +82,7 @@ static int map_shared(struct role_self *self, bool is_loader, struct err *err)
 {
 	int fd = ROLE_FD_SHARED;
 
-	if (self->private->probe != NULL) {
+	if (self->private->is_alone) {
 		self->shared = shared_create(&fd, err);
 		if (self->shared == NULL)
 			return -1;
@@ -305,7 +308,7 @@ static int say(uint16_t type, const struct record *record, const void *object, s
 
 int role_say_ready(struct role_self *self, const struct ctl_ready *ready, struct err *err)
 {
-	if (self->private->probe != NULL)
+	if (self->private->is_alone)
 		return 0;
 	return say(CTL_READY, &ctl_ready_record, ready, err);
 }
@@ -315,7 +318,7 @@ int role_say_failed(struct role_self *self, const struct err *why)
 	struct ctl_text text = { .text = str_c(why->text) };
 
 	/* By hand, or to try the sandbox: there is no supervisor that would show it. */
-	if (self->private->file == NULL || self->private->probe != NULL ||
+	if (self->private->file == NULL || self->private->is_alone ||
 		say(CTL_FAILED, &ctl_text_record, &text, NULL) != 0)
 		fprintf(stderr, "%s\n", why->text);
 	return self->private->file == NULL ? 2 : 1;

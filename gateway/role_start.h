@@ -21,6 +21,10 @@ struct role_paths {
 struct role_private {
 	const char *file;  /* of the configuration, as the administrator named it */
 	const char *probe; /* a deed to try in the sandbox, or NULL */
+	/* No supervisor has started it: it reads the configuration from `file`, and says on stderr
+	 * what fails. */
+	bool is_alone;
+	bool is_only_child; /* a loader that serves the one channel at ROLE_FD_CONTROL by itself */
 	bool is_root;
 	uid_t uid;
 	gid_t gid;

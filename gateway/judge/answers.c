@@ -75,6 +75,11 @@ static void add_scan(const struct answers *answers, struct facts *facts)
 {
 	struct facts_scan *scan = ARENA_NEW(answers->arena, struct facts_scan);
 
+	if (answers->scan) {
+		*scan = *answers->scan;
+		facts->scan = scan;
+		return;
+	}
 	scan->result = has_eicar(answers) ? SCAN_VIRUS : SCAN_CLEAN;
 	scan->database = STR("built-in");
 	if (scan->result == SCAN_VIRUS) {

@@ -148,6 +148,22 @@ static int judge_and_print(const struct check_values *o, struct judge_setup *set
 	return rc;
 }
 
+/* NULL: there is none to be had, or the configuration wants none. */
+static const struct facts_scan *scan(const struct check_values *o, const struct judge_setup *setup,
+	struct str message)
+{
+	const struct facts_scan *found;
+	struct err err;
+
+	if (!o->conf[0] || !engine_conf(setup->engine, "clamav"))
+		return NULL;
+	found = judge_scan(o->conf, message, setup->arena, &err);
+	if (!found)
+		fprintf(stderr, "gatepost check: looked for no viruses but EICAR's test file, since the "
+			"scanner could not be asked: %s\n", err.text);
+	return found;
+}
+
 static int check(const struct check_values *o, const char *message_file, struct judge_setup *setup)
 {
 	struct answers answers = { .arena = setup->arena };
@@ -166,13 +182,14 @@ static int check(const struct check_values *o, const char *message_file, struct 
 	rc = judge_set_up("check", o->conf, setup);
 	if (rc == COMMAND_OK && !zone)
 		rc = open_resolver(setup, &loop, &answers.resolve);
+	if (!o->wire)
+		answers.message = judge_crlf(setup->arena, answers.message);
+	if (rc == COMMAND_OK && message_file && !o->facts[0])
+		answers.scan = scan(o, setup, answers.message);
 	if (rc == COMMAND_OK)
 		rc = judge_confine("check", zone ? 0 : SANDBOX_LOOP | SANDBOX_CONNECT);
-	if (rc == COMMAND_OK) {
-		if (!o->wire)
-			answers.message = judge_crlf(setup->arena, answers.message);
+	if (rc == COMMAND_OK)
 		rc = judge_and_print(o, setup, &facts, &answers, message_file != NULL);
-	}
 	if (answers.resolve)
 		resolve_free(&answers.resolve);
 	if (loop)
@@ -197,7 +214,8 @@ const struct command check_command = {
 	.max_args = 1,
 	.description = "Without MESSAGE the envelope alone is judged; \"-\" is standard input. Without "
 		"a configuration no file is read, any recipient domain is accepted, and of "
-		"viruses only EICAR's signature is known. The exit code is 0 whatever the verdict.",
+		"viruses only EICAR's signature is known. With one that enables clamav the scanner "
+		"is started for the message, but not with --facts. The exit code is 0 whatever the verdict.",
 	.options = options,
 	.size = sizeof(struct check_values),
 	.run = run,

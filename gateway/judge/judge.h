@@ -46,14 +46,21 @@ void judge_tear_down(struct judge_setup *setup);
 int judge_confine(const char *command, unsigned allow);
 
 /*
- * Answers needs: DNS from the zone or by the resolver; EICAR's signature is the only one that is
- * scanned for; counters begin at zero. The answers, and the time it took, are added to the facts.
+ * Has the scanner look at the message, as the gateway would: it is started for that with this
+ * configuration file, and ends. Before judge_confine(). NULL and err if it cannot.
+ */
+const struct facts_scan *judge_scan(const char *conf_file, struct str message, struct arena *arena,
+	struct err *err);
+
+/*
+ * Answers needs: DNS from the zone or by the resolver; the scan that is there; counters begin at zero. The answers, and the time it took, are added to the facts.
  */
 struct answers {
 	struct arena *arena;
 	const struct facts_zone *zone;
 	struct resolve *resolve; /* used without a zone */
 	struct str message;
+	const struct facts_scan *scan; /* of the scanner; NULL: only EICAR's signature is known */
 };
 void answers_add(const struct answers *answers, const struct needs *needs, struct facts *facts);
 
