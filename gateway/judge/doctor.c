@@ -177,13 +177,15 @@ static int open_network(struct doctor *d)
 
 static int examine(struct doctor *d, struct str domain, bool json)
 {
+	/* Who seals is nobody's domain, maybe, but this host's affair. */
+	struct str signer = domain.n ? domain : str_c(d->config->arc.seal_as);
 	int rc;
 
 	doctor_host_addresses(d);
 	doctor_certificates_read(d);
-	if (domain.n)
-		doctor_dkim_read(d, domain);
-	else
+	if (signer.n)
+		doctor_dkim_read(d, signer);
+	if (!domain.n)
 		doctor_host_check(d);
 	rc = open_network(d);
 	if (rc != COMMAND_OK)
@@ -191,10 +193,11 @@ static int examine(struct doctor *d, struct str domain, bool json)
 	if (domain.n) {
 		doctor_domain_check(d, domain);
 		doctor_mail_check(d, domain);
-		doctor_dkim_check(d, domain);
 	} else {
 		doctor_net_check(d);
 	}
+	if (signer.n)
+		doctor_dkim_check(d, signer);
 	return print(d, domain, json);
 }
 
@@ -235,7 +238,7 @@ const struct command doctor_command = {
 	.description = "With DOMAIN, what the world sees of a protected domain: MX, this host's "
 		"addresses and names, SPF, DKIM, DMARC, MTA-STS with its policy, TLS-RPT, CAA, TLSA; "
 		"with records to copy. Without: name resolution, DNS lists, mailbox servers, certificates, virus "
-		"signatures, clock, state folder. The exit code is 1 if something has to be "
+		"signatures, clock, state folder, the key that seals (ARC). The exit code is 1 if something has to be "
 		"changed.",
 	.options = options,
 	.size = sizeof(struct doctor_values),

@@ -437,6 +437,18 @@ def test_a_host_that_is_right(host):
     assert len(found["dnsbl"]) == 7 and found["certificate"][0]["state"] == "right"
 
 
+def test_the_key_that_seals_is_the_hosts(host, dns):
+    doctor = host(globals_extra='arc { seal_as = "arc.example.net" }')
+    doctor.gateway.set_up()
+    made = doctor.gateway.run("dkim", "keygen", "--json", "arc.example.net")
+    assert made.returncode == 0, made.stderr
+    key = json.loads(made.stdout)
+    code, found = doctor.ask()
+    assert code == 1 and "is not published" in found["dkim"][0]["text"]
+    dns.zone[key["name"]] = {"TXT": [key["value"]]}
+    assert doctor.ask()[1]["dkim"][0]["state"] == "right"
+
+
 def wrong_of(found, check):
     return " ".join(c["text"] for c in found[check] if c["state"] == "wrong")
 
