@@ -17,6 +17,7 @@ static const struct field status_fields[] = {
 	FIELD_DOUBLE(struct bayes_status, disagreement),
 	FIELD_RECORD(struct bayes_status, label_noise, &label_noise_record),
 	FIELD_BOOL(struct bayes_status, rebuilding),
+	FIELD_STR(struct bayes_status, trouble),
 	FIELD_INT(struct bayes_status, logged),
 	FIELD_STR(struct bayes_status, fingerprint),
 	FIELD_END,

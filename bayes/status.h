@@ -25,6 +25,7 @@ struct bayes_status {
 		double spam, ham;
 	} label_noise;
 	bool rebuilding;	/* the model is being made again */
+	struct str trouble;	/* why that was given up the last time; else empty */
 	/* While it is rebuilt neither is told. */
 	int64_t logged;		/* lessons that hold in the training log */
 	struct str fingerprint; /* of all that was learned */

@@ -131,6 +131,8 @@ static void print_text(const struct bayes_status *s)
 	else
 		printf("model:        %.*s, of %lld lessons that hold in the training log\n",
 			STR_ARG(s->fingerprint), (long long)s->logged);
+	if (s->trouble.n)
+		printf("trouble:      it was not made again: %.*s\n", STR_ARG(s->trouble));
 }
 
 static void print_json(const struct bayes_status *s)
@@ -186,7 +188,8 @@ static int await_rebuilt(const struct bayes_run *run, struct err *err)
 		if (status.rebuilding)
 			nanosleep(&pause, NULL);
 	}
-	return 0;
+	return status.trouble.n ? err_set(err, "the model was not made again: %.*s", STR_ARG(status.trouble)) :
+				  0;
 }
 
 struct undone {

@@ -10,19 +10,25 @@ struct orders {
 	struct bayes_status_conf conf;
 	struct arena *arena; /* of one order */
 	struct loop_timer *step;
+	struct err trouble; /* of the last rebuild; empty if it went well */
 };
 
 static void on_step(void *context)
 {
 	struct orders *o = context;
-	struct err err = { "" };
-	int rc = teacher_step_rebuild(o->teacher, &err);
+	int rc = teacher_step_rebuild(o->teacher, &o->trouble);
 	if (rc > 0)
 		loop_timer_set(o->step, 0);
 	else if (rc < 0)
-		log_event(LOG_LEVEL_ERROR, "model-not-rebuilt", "%s", err.text);
+		log_event(LOG_LEVEL_ERROR, "model-not-rebuilt", "%s", o->trouble.text);
 	else
 		log_event(LOG_LEVEL_INFO, "model-rebuilt", "the model was made again from the training log");
+}
+
+static void begin_steps(struct orders *o)
+{
+	o->trouble.text[0] = '\0';
+	loop_timer_set(o->step, 0);
 }
 
 struct orders *orders_new(struct role_self *self, struct teacher *teacher)
@@ -41,6 +47,7 @@ static int tell_status(struct orders *o, bool is_metrics, struct buf *answer, st
 	const struct model *model = teacher_model(o->teacher);
 	bayes_status_of(model, &o->conf, o->arena, &status);
 	status.rebuilding = teacher_is_rebuilding(o->teacher);
+	status.trouble = str_c(o->trouble.text);
 	if (is_metrics) {
 		bayes_status_metrics(&status, answer);
 		return 0;
@@ -58,7 +65,7 @@ static int rebuild(struct orders *o, struct buf *answer, struct err *err)
 {
 	if (teacher_begin_rebuild(o->teacher, err) < 0)
 		return -1;
-	loop_timer_set(o->step, 0);
+	begin_steps(o);
 	buf_c(answer, "{\"rebuilding\": true}\n");
 	return 0;
 }
@@ -70,7 +77,7 @@ static int undo(struct orders *o, const struct train_order *order, struct buf *a
 	if (teacher_undo(o->teacher, &which, &count, err) < 0)
 		return -1;
 	if (teacher_is_rebuilding(o->teacher))
-		loop_timer_set(o->step, 0);
+		begin_steps(o);
 	log_event(LOG_LEVEL_WARNING, "lessons-undone", "%lld lessons were taken back", (long long)count);
 	buf_printf(answer, "{\"undone\": %lld, \"rebuilding\": %s}\n", (long long)count,
 		teacher_is_rebuilding(o->teacher) ? "true" : "false");

@@ -1,6 +1,7 @@
 """gatepost eval and learn: what outside tests rely on, and every kind of mailbox that is walked."""
 
 import json
+import sqlite3
 
 import pytest
 
@@ -254,3 +255,24 @@ def test_a_running_gateway_takes_lessons_back(make_gateway, sink):
     running = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
     gateway.stop()
     assert json.loads(of_gateway(gateway, "bayes", "status", "--json")) == running
+
+
+def test_a_rebuild_that_fails_is_told(make_gateway, sink, folder):
+    gateway = make_gateway(backend=sink.url)
+    for i in range(4):
+        gateway.api("/api/v1/learn?label=spam", SPAM % (i, i, i))
+    before = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    [path] = folder.rglob("log.db")
+    with sqlite3.connect(path) as log:
+        kept = log.execute("SELECT features FROM lesson WHERE id = 2").fetchone()
+        log.execute("UPDATE lesson SET features = x'00' WHERE id = 2")
+    done = gateway.run("bayes", "rebuild")
+    gateway.expect("model-not-rebuilt")
+    assert done.returncode == 1 and "lesson 2 is damaged" in done.stderr
+    after = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    assert "damaged" in after.pop("trouble") and before.pop("trouble") == ""
+    assert after == before  # what was there goes on
+    with sqlite3.connect(path) as log:
+        log.execute("UPDATE lesson SET features = ? WHERE id = 2", kept)
+    of_gateway(gateway, "bayes", "rebuild")
+    assert json.loads(of_gateway(gateway, "bayes", "status", "--json"))["trouble"] == ""
