@@ -1,5 +1,5 @@
-/* Whole sessions: any octets, cut anywhere, against a front whose surroundings are played. After
- * each, nothing of it may be left. */
+/* Whole sessions: any octets, cut anywhere, against a front whose surroundings are played, at the MX and
+ * at a listener for outgoing mail by account. After each, nothing of it may be left. */
 #include "tests/fuzz/fuzz.h"
 
 #include <assert.h>
@@ -8,14 +8,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct world *world;
-	struct play play = { .stages = 15 };
+	static const struct play plays[] = { { .stages = 15 }, { .accounts = true } };
+	static struct world *worlds[2];
 
-	if (!world)
-		world = world_new(&play);
-	world_feed(world, str_from((const char *)data, size));
-	assert(world_front(world)->ledger.octets == 0);
-	assert(world_front(world)->session_count == 0);
-	assert(world_pending(world) == 0);
+	for (size_t i = 0; i < 2; i++) {
+		if (!worlds[i])
+			worlds[i] = world_new(&plays[i]);
+		world_feed(worlds[i], str_from((const char *)data, size));
+		assert(world_front(worlds[i])->ledger.octets == 0);
+		assert(world_front(worlds[i])->session_count == 0);
+		assert(world_pending(worlds[i]) == 0);
+	}
 	return 0;
 }

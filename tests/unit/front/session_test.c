@@ -17,6 +17,8 @@
 #define DATA "DATA\r\n"
 #define TEXT "From: bob@example.org\r\n\r\nHello.\r\n..dot\r\n.\r\n"
 #define STEPS 24
+#define SECRET "AGFsaWNlQGV4YW1wbGUubmV0AHNlY3JldA==\r\n"
+#define WRONG "AUTH PLAIN AGFsaWNlQGV4YW1wbGUubmV0AFNlY3JldA==\r\n"
 
 struct dialogue {
 	const char *name;
@@ -52,6 +54,36 @@ static const struct dialogue dialogues[] = {
 	{ "a recipient twice is one",
 		.steps = { EHLO, "4", MAIL RCPT RCPT DATA, "1", TEXT },
 		.codes = "220 250 250 250 250 354 250", .delivered = 1 },
+
+	/* By account. */
+	{ "AUTH PLAIN, and a message",
+		.play = { .accounts = true },
+		.steps = { EHLO, "1", "MAIL FROM:<alice@example.net>\r\n", "1", "AUTH PLAIN " SECRET, "4",
+			"MAIL FROM:<alice@example.net>\r\n" "RCPT TO:<x@elsewhere.example>\r\n" RCPT DATA,
+			"1", TEXT },
+		.codes = "220 250 530 235 250 250 250 354 250", .delivered = 1 },
+	{ "AUTH LOGIN, answers pipelined",
+		.play = { .accounts = true },
+		.steps = { EHLO, "4", "AUTH LOGIN\r\nYWxpY2VAZXhhbXBsZS5uZXQ=\r\nc2VjcmV0\r\nMAIL FROM:<>\r\n" },
+		.codes = "220 250 334 334 235 250" },
+	{ "AUTH at the wrong time",
+		.play = { .accounts = true },
+		.steps = { "1", "AUTH PLAIN " SECRET, "1", "EHLO x\r\n", "1", "AUTH PLAIN " SECRET, "1", "AUTH PLAIN " SECRET,
+			"1", "MAIL FROM:<alice@example.net>\r\n", "1", "AUTH PLAIN " SECRET },
+		.codes = "220 503 250 235 503 250 503" },
+	{ "AUTH that comes to nothing, and a line that is no command",
+		.play = { .accounts = true },
+		.steps = { EHLO, "1", "AUTH PLAIN\r\n", "1", "*\r\n", "1", "AUTH LOGIN\r\n", "1", "QUIT \r\n", "1",
+			"AUTH PLAIN\r\n", "2", "a\nb\r\n", "1", "NOOP\r\n", "1", "AUTH PLAIN AGEAYg==\r\n" },
+		.codes = "220 250 334 501 334 501 334 500 500 250 535" },
+	{ "a client that hangs up within AUTH",
+		.play = { .accounts = true },
+		.steps = { EHLO, "1", "AUTH LOGIN\r\n", "-", "" },
+		.codes = "220 250 334" },
+	{ "too many wrong passwords",
+		.play = { .accounts = true },
+		.steps = { EHLO, "10", WRONG WRONG WRONG WRONG WRONG WRONG WRONG WRONG WRONG WRONG, "1", "NOOP\r\n" },
+		.codes = "220 250 535 535 535 535 535 535 535 535 535 535 421 EOF" },
 
 	/* Order of commands. */
 	{ "no EHLO",

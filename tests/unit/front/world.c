@@ -466,6 +466,7 @@ void world_settle(struct world *w)
 
 static void begin(struct world *w)
 {
+	static struct facts_tls tls = { STR("TLSv1.3"), STR("TLS_AES_256_GCM_SHA384") };
 	struct ip ip = { .family = IP_V4, .octets = { 192, 0, 2, 1 } };
 	int fds[2];
 
@@ -478,6 +479,9 @@ static void begin(struct world *w)
 		abort();
 	w->client = stream_new(w->front.loop, fds[1], &client_ops, w);
 	session_new(&w->listener, fds[0], &ip, 4321);
+	/* As if the handshake were over. */
+	if (w->play.accounts && w->front.sessions)
+		w->front.sessions->facts.tls = &tls;
 	wait_for(w, 1);
 }
 
@@ -539,14 +543,26 @@ static void make_config(struct world *w)
 		"domain \"example.com\" { backend = { \"smtp://127.0.0.1:%u\" } tag_score = 1 }\n"
 		"arc { seal_as = \"%s\" }\n%s",
 		ntohs(sin.sin_port), ntohs(sin.sin_port), w->play.seal_as ? w->play.seal_as : "",
-		w->play.sign_for ? arena_printf(w->self.arena,
-			"listen \"127.0.0.1:25\" { outbound_from = \"192.0.2.1\" }\n"
-			"outbound { relay = \"smtp://127.0.0.1:%u\" }\n", ntohs(sin.sin_port)).p : "");
+		w->play.sign_for || w->play.accounts ? arena_printf(w->self.arena,
+			"listen \"127.0.0.1:25\" { outbound_from = \"%s\" }\n"
+			"outbound { relay = \"smtp://127.0.0.1:%u\" }\n",
+			w->play.accounts ? "accounts" : "192.0.2.1", ntohs(sin.sin_port)).p : "");
 	w->self.config = config_read(text, "test", w->self.arena, &conf);
 	if (conf_errors(conf)->n) {
 		fprintf(stderr, "%s\n", conf_errors(conf)->v[0]);
 		abort();
 	}
+}
+
+static void give_account(struct world *w)
+{
+	static const uint8_t octets[] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0secret"; /* no salt */
+	struct account *account = ARENA_NEW(w->self.arena, struct account);
+
+	account->address = STR("alice@example.net");
+	hash_sha256(str_from((const char *)octets, sizeof(octets) - 1), account->hash);
+	w->front.accounts.list.v = account;
+	w->front.accounts.list.n = 1;
 }
 
 static void no_kill(void *context, const struct ctl_peer *peer)
@@ -569,6 +585,8 @@ struct world *world_new(const struct play *play)
 	w->self.judge.stages = w->self.judge.stages_outbound = play->stages;
 	close(shared_fd);
 	make_config(w);
+	if (play->accounts)
+		give_account(w);
 	w->front.self = &w->self;
 	w->front.loop = workers.loop = w->self.loop;
 	w->front.config = w->self.config;

@@ -25,6 +25,7 @@ struct play {
 	unsigned stages;	/* at which the inspector is asked */
 	const char *job;	/* a message that the keeper has delivered to alice@example.net, once */
 	const char *sign_for;	/* and whose it is; sessions go out, in its name; NULL: somebody else's */
+	bool accounts;		/* sessions go out, inside TLS, by alice@example.net's password "secret" */
 	const char *seal_as;	/* arc { seal_as } */
 	unsigned drafts_live;	/* so many are answered before inspectors die of any */
 	unsigned drafts_die;	/* so many inspectors, when they are to hash for a signature */
