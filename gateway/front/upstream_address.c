@@ -46,7 +46,9 @@ static void resolve(struct backend *b)
 		{ .type = DNS_A, .name = name, .timeout_ms = RESOLVE_MS },
 		{ .type = DNS_AAAA, .name = name, .timeout_ms = RESOLVE_MS },
 	};
-	struct resolve_request request = { .questions = { questions, 2 } };
+	struct resolve_request request = {
+		.questions = { questions, 2 }, .steps = 2 * LIMIT_DNS_ALIASES
+	};
 	struct ip none = { .family = IP_NONE };
 	struct buf payload = BUF_INIT;
 

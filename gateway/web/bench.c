@@ -77,10 +77,12 @@ static void on_scan(void *context, const struct ipc_packet *reply)
 
 static void ask_dns_for(struct bench *b)
 {
-	struct resolve_request request;
+	struct resolve_request request = {
+		.questions = { b->needs.dns.v, b->needs.dns.n },
+		.steps = b->needs.steps,
+		.reserved_steps = b->needs.reserved_steps,
+	};
 	struct buf payload = BUF_INIT;
-	request.questions.v = b->needs.dns.v;
-	request.questions.n = b->needs.dns.n;
 	record_encode(&resolve_request_record, &request, &payload);
 	b->waiting++;
 	if (!b->web->resolver ||

@@ -82,6 +82,17 @@ def test_backend_down_is_the_senders_to_retry(make_gateway, make_sink):
         assert smtp.message(MESSAGE).code // 100 == 4
 
 
+def test_backend_behind_aliases(make_gateway, sink, dns):
+    dns.follows = False
+    dns.zone.update({"box.example": {"CNAME": ["a.example"]}, "a.example": {"CNAME": ["b.example"]},
+                     "b.example": {"A": ["127.0.0.1"]}})
+    gateway = make_gateway(backend=f"smtp://box.example:{sink.port}")
+    with gateway.smtp() as smtp:
+        smtp.ehlo()
+        assert smtp.message(MESSAGE).code == 250
+    assert len(sink.messages()) == 1
+
+
 def test_second_backend_when_the_first_is_down(make_gateway, make_sink):
     first, second = make_sink(), make_sink()
     first.close()

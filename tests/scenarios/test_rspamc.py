@@ -57,6 +57,13 @@ def test_check(rspamc):
     assert "Action: reject" in told and "GTUBE" in told, told
 
 
+def test_check_follows_aliases(rspamc, dns):
+    dns.follows = False
+    dns.zone.update({"a.example": {"CNAME": ["b.example"]}, "b.example": {"CNAME": ["example.org"]}})
+    told = rspamc("--json", "-i", "192.0.2.1", "-F", "bob@a.example", "-r", "alice@example.net", "symbols", message=HAM)
+    assert "SPF_PASS" in told, told
+
+
 def test_a_mailbox_owner_has_quotas(make_rspamc):
     rspamc = make_rspamc("learn { user_quota = 2 }")
 
