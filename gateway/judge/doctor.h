@@ -44,6 +44,7 @@ struct doctor_key {
 struct doctor_certificate {
 	const char *path, *key, *listener;
 	bool is_ours; /* made by the gateway, for want of another */
+	bool is_public; /* strangers who bring mail see it: not on outbound listeners alone */
 	struct x509_st *x509; /* NULL: `trouble` says why, or it is yet to be made */
 	struct stack_st_X509 *chain; /* behind it in the file */
 	const char *trouble;

@@ -146,7 +146,7 @@ static void check_name(struct doctor *d, struct str name, bool ours)
 	for (size_t i = 0; ours && i < d->certificates.n; i++) {
 		const struct doctor_certificate *c = &d->certificates.v[i];
 
-		if (c->x509 && !c->is_self_signed && doctor_certificate_names(c, d->hostname))
+		if (c->x509 && c->is_public && !c->is_self_signed && doctor_certificate_names(c, d->hostname))
 			compare(d, c, &caa, shown);
 	}
 }

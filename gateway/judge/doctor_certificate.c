@@ -111,6 +111,18 @@ bool doctor_certificate_names(const struct doctor_certificate *c, const char *na
 	return X509_check_host(c->x509, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
 }
 
+static struct doctor_certificate *find_or_add(struct doctor *d, const char *path)
+{
+	struct doctor_certificate *c;
+
+	for (size_t i = 0; i < d->certificates.n; i++)
+		if (strcmp(d->certificates.v[i].path, path) == 0)
+			return &d->certificates.v[i];
+	c = &d->certificates.v[d->certificates.n++];
+	c->path = path;
+	return c;
+}
+
 void doctor_certificates_read(struct doctor *d)
 {
 	const struct config *config = d->config;
@@ -121,17 +133,22 @@ void doctor_certificates_read(struct doctor *d)
 		const struct config_listener *l = &config->listeners[i];
 		const char *path = l->tls_certificate[0] ? l->tls_certificate :
 			config_path(config, d->arena, "self-signed.crt");
-		bool again = l->tls == CONFIG_TLS_OFF;
+		struct doctor_certificate *c;
 
-		for (size_t j = 0; j < d->certificates.n; j++)
-			again |= strcmp(d->certificates.v[j].path, path) == 0;
-		if (again)
+		if (l->tls == CONFIG_TLS_OFF)
 			continue;
-		struct doctor_certificate *c = &d->certificates.v[d->certificates.n++];
-		*c = (struct doctor_certificate){ .path = path, .listener = l->title,
-			.key = l->tls_key, .is_ours = !l->tls_certificate[0] };
-		if (!c->is_ours || access(path, R_OK) == 0)
-			read_chain(d, path, c);
+		c = find_or_add(d, path);
+		if (!c->listener || (!c->is_public && !l->outbound))
+			c->listener = l->title;
+		c->is_public |= !l->outbound;
+		c->is_ours = !l->tls_certificate[0];
+		c->key = l->tls_key;
+	}
+	for (size_t i = 0; i < d->certificates.n; i++) {
+		struct doctor_certificate *c = &d->certificates.v[i];
+
+		if (!c->is_ours || access(c->path, R_OK) == 0)
+			read_chain(d, c->path, c);
 	}
 }
 

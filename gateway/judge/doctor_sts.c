@@ -90,12 +90,17 @@ static void check_certificate(struct sts *s, const struct doctor_certificate *c,
 static void check_certificates(struct sts *s, struct str name)
 {
 	struct doctor *d = s->d;
+	bool any = false;
 
-	if (!d->certificates.n)
+	for (size_t i = 0; i < d->certificates.n; i++) {
+		if (!d->certificates.v[i].is_public)
+			continue;
+		any = true;
+		check_certificate(s, &d->certificates.v[i], doctor_name(d, name));
+	}
+	if (!any)
 		doctor_say(d, DOCTOR_WRONG, "mta-sts", "No listener offers TLS, which the policy "
 			"promises.");
-	for (size_t i = 0; i < d->certificates.n; i++)
-		check_certificate(s, &d->certificates.v[i], doctor_name(d, name));
 }
 
 /* ---- what the policy says ---- */

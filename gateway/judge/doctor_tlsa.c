@@ -109,7 +109,7 @@ static void check_exchange(struct doctor *d, struct str mx, bool is_signed)
 		return;
 	}
 	for (size_t i = 0; i < d->certificates.n; i++)
-		if (d->certificates.v[i].x509)
+		if (d->certificates.v[i].x509 && d->certificates.v[i].is_public)
 			compare(d, &d->certificates.v[i], tlsa, at);
 }
 

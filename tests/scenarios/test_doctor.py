@@ -310,6 +310,22 @@ def test_the_certificate_that_the_policy_asks_for(make_doctor, website, authorit
     assert got == code and any(words in text for text in said(found, state)), found["mta-sts"]
 
 
+def test_listeners_that_strangers_do_not_see(make_gateway, dns, authority, folder, website):
+    dns.zone.update({name: dict(entry) for name, entry in GOOD.items()})
+    right, wrong = pair(authority.issue("mx.example.net", url=LE)), pair(Authority(folder).issue("out.example.net"))
+
+    def ask(public):
+        extra = 'outbound { relay = "smtp://127.0.0.1:9" }'
+        gateway = make_gateway(start=False, extra=extra, listeners={
+            "127.0.0.1:0": f'{wrong} outbound_from = {{ "127.0.0.1" }}', "127.0.0.2:0": public})
+        return Doctor(gateway, "--sts-port", website.port, authority=authority).ask("example.net")
+
+    code, found = ask(right)
+    assert code == 0 and "127.0.0.2:0" in said(found, "right")[-1], found["mta-sts"]
+    code, found = ask('tls = "off"')
+    assert code == 1 and any("No listener offers TLS" in text for text in said(found, "wrong")), found["mta-sts"]
+
+
 def test_nobody_serves_the_policy(doctor, website, dns):
     website.close()
     dns.zone["mta-sts.example.net"] = {"A": ["127.0.0.2", "127.0.0.1"]}
