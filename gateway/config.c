@@ -66,8 +66,6 @@ static const struct option outbound_rows[] = {
 			"takes relay_tls = require." },
 	{ "relay_password_file", OPTION_STRING, AT(config_outbound, relay_password_file),
 		.help = "File with the password for it, alone in its first line." },
-	{ "verify_recipients", OPTION_BOOL, AT(config_outbound, verify_recipients), "true",
-		.help = "Ask the relay about each recipient before the message is taken." },
 	{ "sign", OPTION_BOOL, AT(config_outbound, sign), "true",
 		.help = "Sign (DKIM) with the newest keys of the domain in From, RSA and Ed25519, as "
 			"gatepost dkim keygen makes them; mail of a domain without keys goes unsigned." },
@@ -519,7 +517,8 @@ static void check_login(struct conf *conf, const struct conf_section *s, const s
 }
 
 /* All goes to the relay, mail for our own domains too: a message with recipients here and
- * elsewhere stays one message, and is answered by one server. */
+ * elsewhere stays one message, and is answered by one server. It is asked about recipients at RCPT,
+ * where each has an answer of its own: a sender of ours is told, and not left with a mail in quarantine. */
 static void read_outbound(struct conf *conf, struct config *config)
 {
 	const struct conf_section *s = only(conf, "outbound");
@@ -530,7 +529,7 @@ static void read_outbound(struct conf *conf, struct config *config)
 	o->enabled = true;
 	conf_read2(conf, s, outbound_rows, o, policy_outbound_options, &o->policy);
 	o->route = (struct config_domain){ .name = "", .backend = o->relay,
-		.backend_tls = o->relay_tls, .verify_recipients = o->verify_recipients };
+		.backend_tls = o->relay_tls, .verify_recipients = true };
 	read_backends(conf, s, "relay", config, &o->route);
 	check_login(conf, s, o);
 	for (size_t i = 0; i < o->route.backend_count; i++)

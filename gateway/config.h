@@ -77,7 +77,6 @@ struct config_outbound {
 	bool enabled; /* is there an `outbound` section? */
 	struct option_strings relay; /* as written */
 	int relay_tls;		     /* enum config_backend_tls */
-	bool verify_recipients;	     /* ask the relay at RCPT */
 	const char *relay_login;     /* "": none */
 	const char *relay_password_file;
 	bool sign;		     /* with the keys of From's domain */

@@ -114,7 +114,7 @@ static const char *check(struct session *s, const struct command *cmd)
 		return "503 5.5.1 A transaction is under way already";
 	if (front->draining)
 		return "421 4.3.2 Service closing, come back in a moment";
-	if (s->messages >= (unsigned)limits->messages_per_session)
+	if (!session_is_known(s) && s->messages >= (unsigned)limits->messages_per_session)
 		return "421 4.7.0 Enough messages for one session, open another one";
 	if (s->facts.outbound) {
 		const char *refusal = check_outbound(s, cmd);

@@ -449,7 +449,8 @@ def test_networks_and_accounts_side_by_side(make_submission, closing, relay):
 # ---- our own servers are no strangers
 
 def test_limits_for_strangers_do_not_hold_for_our_networks(make_outbound, relay):
-    gateway = make_outbound(limits="connection_rate = 2 message_rate = 2 recipient_rate = 2 connections_per_client = 2")
+    gateway = make_outbound(limits="connection_rate = 2 message_rate = 2 recipient_rate = 2 connections_per_client = 2 "
+                                   "messages_per_session = 2")
     relay.script = {"RCPT": {f"u{i}@elsewhere.example": "550 5.1.1 No such user" for i in range(40)}}
     for _ in range(4):
         assert send(gateway).code == 250
@@ -459,7 +460,10 @@ def test_limits_for_strangers_do_not_hold_for_our_networks(make_outbound, relay)
             assert smtp.command(f"RCPT TO:<u{i}@elsewhere.example>").code == 550, "a list with many dead addresses"
         assert smtp.command("RCPT TO:<bob@elsewhere.example>").code == 250
         assert smtp.data(MESSAGE).code == 250
-    assert len(relay.messages) == 5
+        for _ in range(4):
+            reply = smtp.message(MESSAGE, sender="alice@example.net", recipients=["bob@elsewhere.example"])
+            assert reply.code == 250, reply
+    assert len(relay.messages) == 9
     with connect(gateway, client=STRANGER) as smtp:
         codes = [smtp.command("MAIL FROM:<alice@example.net>").code for _ in range(20)]
         assert codes == [550] * 20

@@ -222,6 +222,11 @@ static const struct dialogue dialogues[] = {
 		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT, "3", MAIL RCPT DATA, "1", TEXT },
 		.codes = "220 250 250 250 354 250 250 250 354 250", .held = 2 },
 
+	{ "twice, on its way out: its sender is told", .play = { .inspector_dies = 2, .accounts = true },
+		.steps = { EHLO, "1", "AUTH PLAIN " SECRET, "3", "MAIL FROM:<alice@example.net>\r\n" RCPT DATA, "1", TEXT,
+			"3", "MAIL FROM:<alice@example.net>\r\n" RCPT DATA, "1", TEXT },
+		.codes = "220 250 235 250 250 354 554 250 250 354 554" },
+
 	{ "greedy: the message is not judged, and the front lives", .play = { .greedy = true },
 		.steps = { EHLO, "3", MAIL RCPT DATA, "1", TEXT, "3", MAIL RCPT DATA },
 		.codes = "220 250 250 250 354 451 250 250 354" },
