@@ -13,7 +13,8 @@ packages_build="build-essential ca-certificates cmake ninja-build pkg-config
 
 packages_tests="libcmocka-dev libgumbo-dev procps python3 python3-authres
 	python3-cryptography python3-dkim python3-dnslib python3-pytest python3-yaml zstd
-	postfix dovecot-lmtpd dovecot-imapd dovecot-sieve libmaxmind-db-writer-perl clamav-testfiles rspamd"
+	postfix dovecot-lmtpd dovecot-imapd dovecot-sieve libmaxmind-db-writer-perl clamav-testfiles rspamd
+	bogofilter spamprobe"
 
 packages_is_installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

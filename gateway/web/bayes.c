@@ -3,6 +3,8 @@
 
 #include "gateway/web/web.h"
 
+#define METRICS_WAIT_MS 1000 /* for the trainer, which may be at its model for long */
+
 static bool ask(struct web *web, const struct train_order *order, channel_reply_fn *done, void *context)
 {
 	struct buf payload = BUF_INIT;
@@ -67,32 +69,48 @@ void web_bayes_undo(void *context, struct http_request *r)
 	order(context, r, &undo);
 }
 
-/* Metrics: those that all roles share, and the model's unless the trainer is away. */
+/* Metrics: those that all roles share, and the model's unless the trainer is away or busy. */
 
 struct metrics {
 	struct web *web;
-	struct http_request *r;
+	struct http_request *r; /* NULL once it has been answered */
+	struct loop_timer *patience;
 };
+
+static void answer_metrics(struct metrics *m, struct str of_model)
+{
+	struct buf out = BUF_INIT;
+	shared_metrics(m->web->self->shared, &out);
+	buf_str_add(&out, of_model);
+	http_reply(m->r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
+	m->r = NULL;
+	buf_free(&out);
+}
+
+static void on_patience_ends(void *context)
+{
+	answer_metrics(context, STR(""));
+}
 
 static void on_metrics(void *context, const struct ipc_packet *packet)
 {
 	struct metrics *m = context;
 	struct arena *arena = arena_new(1 << 16);
 	struct keep_reply reply;
-	struct buf out = BUF_INIT;
-	shared_metrics(m->web->self->shared, &out);
-	if (!read_reply(packet, arena, &reply))
-		buf_str_add(&out, reply.text);
-	http_reply(m->r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&out));
-	buf_free(&out);
+	bool told = !read_reply(packet, arena, &reply);
+	if (m->r)
+		answer_metrics(m, told ? reply.text : STR(""));
+	loop_timer_free(&m->patience);
 	arena_free(&arena);
 	free(m);
 }
 
 void web_metrics(void *context, struct http_request *r)
 {
+	struct web *web = context;
 	struct metrics *m = calloc(1, sizeof(*m));
-	*m = (struct metrics){ context, r };
-	if (!ask(context, &(struct train_order){ .what = TRAIN_METRICS }, on_metrics, m))
+	*m = (struct metrics){ web, r, loop_timer_new(web->self->loop, on_patience_ends, m) };
+	loop_timer_set(m->patience, METRICS_WAIT_MS);
+	if (!ask(web, &(struct train_order){ .what = TRAIN_METRICS }, on_metrics, m))
 		on_metrics(m, NULL);
 }

@@ -128,6 +128,18 @@ def test_metrics_of_the_classifier(admin):
     assert found["gatepost_lessons_refused_total"] == 0
 
 
+def test_metrics_do_not_wait_for_a_trainer_that_is_busy(admin):
+    gateway, port = admin()
+    [pid] = gateway.pids("trainer")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        found = metrics(port)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert "gatepost_connections_total" in found and "gatepost_bayes_counts" not in found
+    assert "gatepost_bayes_counts" in metrics(port)
+
+
 def test_the_classifier_over_http(admin):
     _, port = admin()
     key = f"Authorization: Bearer {TOKEN}"
