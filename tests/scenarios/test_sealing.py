@@ -235,6 +235,19 @@ def test_a_domain_that_wants_no_seal(make_sealer, sink):
     assert not arc_lines(deliver(gateway, sink, MESSAGE))
 
 
+def test_one_message_is_not_both(make_sealer, sink):
+    also = f'domain "example.com" {{ backend = {{ "{sink.url}" }} arc_seal = %s }}'
+    for seals, code in (("true", 250), ("false", 452)):
+        gateway = make_sealer(extra=SEAL + also % seals)
+        with gateway.smtp() as smtp:
+            smtp.ehlo()
+            for command, expected in (("MAIL FROM:<a@list.example>", 250), ("RCPT TO:<alice@example.net>", 250),
+                                      ("RCPT TO:<alice@example.com>", code)):
+                assert smtp.command(command).code == expected
+        gateway.stop()
+        pathlib.Path(gateway.key["file"]).unlink()
+
+
 def test_off_unless_it_is_asked_for(make_sealer, sink):
     assert not arc_lines(deliver(make_sealer(extra=""), sink, MESSAGE))
 
