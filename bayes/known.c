@@ -37,16 +37,24 @@ void known_free(struct known **known)
 	*known = NULL;
 }
 
+static void *keep_all(struct arena *arena, const void *p, size_t size)
+{
+	void *copy = arena_alloc(arena, size);
+	if (size > 0)
+		memcpy(copy, p, size);
+	return copy;
+}
+
 static int keep(void *context, const struct journal_entry *e, struct err *err)
 {
 	struct known *k = context;
 	struct message *m = &k->messages[e->spam][k->count[e->spam]++];
 	const struct features *f = &e->features;
 	*m = (struct message){.features = *f, .who = arena_dup(k->arena, e->who)};
-	m->features.grams = ARENA_ARRAY(k->arena, f->gram_count, uint32_t);
-	m->features.tokens = ARENA_ARRAY(k->arena, f->token_count, uint64_t);
-	memcpy(m->features.grams, f->grams, f->gram_count * sizeof(f->grams[0]));
-	memcpy(m->features.tokens, f->tokens, f->token_count * sizeof(f->tokens[0]));
+	m->features.grams = keep_all(k->arena, f->grams, f->gram_count * sizeof(f->grams[0]));
+	m->features.tokens = keep_all(k->arena, f->tokens, f->token_count * sizeof(f->tokens[0]));
+	m->features.findings =
+		keep_all(k->arena, f->findings, f->finding_count * sizeof(f->findings[0]));
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "bayes/model.h"
+#include "bayes/teacher.h"
 #include "core/limits.h"
 #include "gateway/judge/eval_plan.h"
 #include "gateway/judge/judge.h"
@@ -49,6 +49,9 @@ struct run {
 	struct eval_plan plan;
 	struct model *model;
 	struct list train, index;
+	/* Copies teach as little here as in a training log (teacher.h). */
+	struct near *near;
+	int64_t lessons, *copies; /* of each lesson, by its number from 1 */
 };
 
 /* The whole index first: a wrong line ends the run before it has printed anything. */
@@ -95,6 +98,21 @@ static int look_at(const struct run *run, const struct eval_sample *sample, stru
 	return 0;
 }
 
+/* What the model thought before. */
+static struct opinion learn(struct run *run, const struct features *features, bool spam)
+{
+	struct near_sketch sketch;
+	near_sketch(features, &sketch);
+	int64_t copy_of = near_find(run->near, &sketch, spam);
+	if (copy_of && !teacher_heeds_copy(++run->copies[copy_of])) {
+		model_count(run->model, spam);
+		return model_classify(run->model, features);
+	}
+	if (!copy_of)
+		near_add(run->near, &sketch, spam, ++run->lessons);
+	return model_learn(run->model, features, spam, 0);
+}
+
 /* One that was judged a while ago is taken apart anew, rather than all of them kept till then. */
 static int learn_late(struct run *run, size_t at, struct err *err)
 {
@@ -105,7 +123,7 @@ static int learn_late(struct run *run, size_t at, struct err *err)
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	int rc = look_at(run, sample, arena, &features, err);
 	if (rc == 0)
-		model_learn(run->model, &features, eval_plan_label(&run->plan, at, sample->spam), 0);
+		learn(run, &features, eval_plan_label(&run->plan, at, sample->spam));
 	arena_free(&arena);
 	return rc;
 }
@@ -123,10 +141,10 @@ static double judge_and_learn(struct run *run, size_t at, const struct features 
 	if (plan->delay > 0 || !eval_plan_tells(plan, at))
 		return model_classify(run->model, features).log_odds;
 	if (!plan->errors_only)
-		return model_learn(run->model, features, label, 0).log_odds;
+		return learn(run, features, label).log_odds;
 	double log_odds = model_classify(run->model, features).log_odds;
 	if (!is_right(log_odds, label))
-		model_learn(run->model, features, label, 0);
+		learn(run, features, label);
 	return log_odds;
 }
 
@@ -205,12 +223,15 @@ static int run_lists(const struct eval_values *o, struct run *run, struct err *e
 	int rc = read_lists(run, o, arena, err);
 	if (rc == 0 && !(run->model = open_model(o->model, arena, err)))
 		rc = -1;
+	run->copies = ARENA_ARRAY(arena, run->train.n + run->index.n + 1, int64_t);
+	run->near = near_new();
 	if (rc == 0 && o->train[0])
 		rc = learn_list(run, err);
 	for (size_t at = 0; rc == 0 && at < run->index.n; at++)
 		rc = judge_one(run, at, err);
 	if (rc == 0)
 		rc = model_sync(run->model, err);
+	near_free(&run->near);
 	model_close(&run->model);
 	arena_free(&arena);
 	return rc;
@@ -237,7 +258,7 @@ const struct command eval_command = {
 		   "judged.",
 	.description = "Begins with an empty model. Prints a line a message, flushed: LABEL "
 		       "LOG_ODDS, positive for spam. No DNS and no findings of other filters take "
-		       "part. With --train the figures are those across corpora: what one list has "
+		       "part. Near copies of a message teach as little as they do a gateway. With --train the figures are those across corpora: what one list has "
 		       "taught is tried on another.",
 	.options = options,
 	.size = sizeof(struct eval_values),
