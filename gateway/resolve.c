@@ -284,8 +284,9 @@ static bool follow(struct asked *asked)
 	if (asked->now.type == asked->question->type) {
 		if (answer->rcode != DNS_SERVFAIL || asked->now.type == DNS_CNAME)
 			return false;
-		/* So late, it means that nobody answered. */
-		if (loop_now_ms(resolve->loop) - asked->started_ms >= resolve->packet_ms)
+		/* So late, it means that nobody answered; sooner, that may be, but a zone that is
+		 * asked for the first time, from the root on, takes its time. */
+		if (loop_now_ms(resolve->loop) - asked->started_ms >= resolve->timeout_ms / 2)
 			return false;
 		if (!take_step(asked))
 			return false;
