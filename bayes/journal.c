@@ -112,35 +112,20 @@ int journal_set_salt(struct journal *j, const uint8_t salt[16], struct err *err)
 	return fact_set(j, "salt", salt, 16, err);
 }
 
-enum stale { FRESH, STALE, BEING_MADE };
-
-static int get_stale(struct journal *j, struct err *err)
+int journal_is_stale(struct journal *j, struct err *err)
 {
-	uint8_t stale = FRESH;
+	uint8_t stale = 0;
 	return fact_get(j, "stale", &stale, 1, err) < 0 ? -1 : stale;
 }
 
-static int set_stale(struct journal *j, enum stale stale, struct err *err)
+static int set_stale(struct journal *j, uint8_t stale, struct err *err)
 {
-	uint8_t octet = (uint8_t)stale;
-	return fact_set(j, "stale", &octet, 1, err);
-}
-
-int journal_is_stale(struct journal *j, struct err *err)
-{
-	int stale = get_stale(j, err);
-	return stale < 0 ? -1 : stale != FRESH;
-}
-
-int journal_begin_fresh(struct journal *j, struct err *err)
-{
-	return set_stale(j, BEING_MADE, err);
+	return fact_set(j, "stale", &stale, 1, err);
 }
 
 int journal_set_fresh(struct journal *j, struct err *err)
 {
-	int stale = get_stale(j, err);
-	return stale < 0 ? -1 : stale == BEING_MADE ? set_stale(j, FRESH, err) : 0;
+	return set_stale(j, 0, err);
 }
 
 /* Lessons */
@@ -203,7 +188,7 @@ static int undo_one(struct journal *j, int64_t id, struct err *err)
 	db_bind_int(st, 1, id);
 	if (db_run(j->db, st, "undo a lesson", err) < 0 || find_heirs(j, err) < 0)
 		return -1;
-	return set_stale(j, STALE, err);
+	return set_stale(j, 1, err);
 }
 
 static int insert_trait(struct journal *j, const struct journal_entry *e, int64_t id, struct err *err)
@@ -317,7 +302,7 @@ int journal_undo(
 	int rc = db_run(j->db, st, "undo lessons", err);
 	*count_r = rc < 0 ? 0 : db_changes(j->db);
 	if (rc == 0 && *count_r > 0)
-		rc = find_heirs(j, err) < 0 ? -1 : set_stale(j, STALE, err);
+		rc = find_heirs(j, err) < 0 ? -1 : set_stale(j, 1, err);
 	return end(j, rc, err);
 }
 
@@ -418,7 +403,7 @@ int journal_accept(struct journal *j, int64_t id, struct err *err)
 	db_bind_int(st, 1, id);
 	if (db_run(j->db, st, "accept a lesson", err) < 0 || find_heirs(j, err) < 0)
 		return end(j, -1, err);
-	return end(j, set_stale(j, STALE, err) < 0 ? -1 : 1, err);
+	return end(j, set_stale(j, 1, err) < 0 ? -1 : 1, err);
 }
 
 /* Replay */

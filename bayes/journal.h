@@ -113,9 +113,6 @@ int journal_accept(struct journal *journal, int64_t id, struct err *err);
 
 /* Must the model be made again? 1, 0, -1. */
 int journal_is_stale(struct journal *journal, struct err *err);
-/* That is begun (stale all the same, till it is done), and done: what was undone meanwhile may have
- * been learned already, and leaves the journal stale. */
-int journal_begin_fresh(struct journal *journal, struct err *err);
 int journal_set_fresh(struct journal *journal, struct err *err);
 
 /*

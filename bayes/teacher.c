@@ -11,6 +11,7 @@ enum { LESSONS_A_STEP = 50, DAY = 86400 };
 
 struct teacher {
 	struct model *model, *fresh; /* fresh: the one that is being made again, or NULL */
+	bool is_stale_again; /* what it has learned may have been relabeled since */
 	struct journal *journal;
 	struct teacher_quotas quotas;
 	/* What the guards know of the log; made when it is first needed, then kept up. */
@@ -38,7 +39,8 @@ int teacher_begin_rebuild(struct teacher *t, struct err *err)
 	if (!t->fresh)
 		return -1;
 	model_set_salt(t->fresh, model_salt(t->model));
-	return journal_begin_fresh(t->journal, err);
+	t->is_stale_again = false;
+	return 0;
 }
 
 bool teacher_is_rebuilding(const struct teacher *t)
@@ -59,7 +61,7 @@ int teacher_step_rebuild(struct teacher *t, struct err *err)
 		rc = model_sync(t->model, err);
 	}
 	model_close(&t->fresh);
-	return rc < 0 ? -1 : journal_set_fresh(t->journal, err);
+	return rc < 0 ? -1 : t->is_stale_again ? 0 : journal_set_fresh(t->journal, err);
 }
 
 static int finish_rebuild(struct teacher *t, struct err *err)
@@ -300,6 +302,7 @@ int teacher_teach(struct teacher *t, const struct journal_entry *entry,
 	if (*change_r == JOURNAL_REFUSED)
 		return 0;
 	note(t, &e, *change_r);
+	t->is_stale_again |= *change_r == JOURNAL_RELABELED;
 	return learn_entry(t->model, &e, err);
 }
 

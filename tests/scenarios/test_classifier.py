@@ -271,7 +271,9 @@ def test_a_rebuild_that_fails_is_told(make_gateway, sink, folder):
     assert done.returncode == 1 and "lesson 2 is damaged" in done.stderr
     after = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
     assert "damaged" in after.pop("trouble") and before.pop("trouble") == ""
-    assert after == before  # what was there goes on
+    assert after == before  # what was there goes on,
+    gateway.stop()
+    gateway.start()  # also after a restart
     with sqlite3.connect(path) as log:
         log.execute("UPDATE lesson SET features = ? WHERE id = 2", kept)
     of_gateway(gateway, "bayes", "rebuild")
