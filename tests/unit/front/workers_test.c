@@ -110,10 +110,10 @@ static void expect(struct fixture *f, const char *log)
 	f->log.n--;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, int64_t wall_ms)
 {
 	static struct fixture f;
-	struct workers_options options = { .role = ROLE_INSPECTOR, .wall_ms = 200,
+	struct workers_options options = { .role = ROLE_INSPECTOR, .wall_ms = wall_ms,
 		.kill = on_kill, .context = &f };
 
 	f = (struct fixture){ .killed = -1 };
@@ -122,6 +122,17 @@ static int setup(void **state)
 	f.workers = workers_new(&options);
 	*state = &f;
 	return 0;
+}
+
+/* However busy the machine is, nobody is killed by chance. */
+static int setup(void **state)
+{
+	return setup_with(state, 60000);
+}
+
+static int setup_hasty(void **state)
+{
+	return setup_with(state, 50);
 }
 
 static int teardown(void **state)
@@ -240,7 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_death_charges_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_wall_clock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wall_clock, setup_hasty, teardown),
 		cmocka_unit_test_setup_teardown(test_none_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sticky, setup, teardown),
