@@ -12,7 +12,7 @@
 #define NETS_MAX       256
 
 static const char *const bare_lf_names[] = { "normalize", "refuse", NULL };
-static const char *const tls_names[] = { "offer", "off", NULL };
+static const char *const tls_names[] = { "offer", "off", "implicit", NULL };
 static const char *const backend_tls_names[] = { "may", "require", "off", NULL };
 
 #define AT(type, field) offsetof(struct type, field)
@@ -36,7 +36,8 @@ static const struct option global_rows[] = {
 
 static const struct option listener_rows[] = {
 	{ "tls", OPTION_ENUM, AT(config_listener, tls), "offer", .choices = tls_names,
-		.help = "Is STARTTLS offered?" },
+		.help = "Is STARTTLS offered? With implicit TLS begins at once, as clients expect it of "
+			"port 465 (RFC 8314)." },
 	{ "tls_certificate", OPTION_STRING, AT(config_listener, tls_certificate),
 		.help = "PEM file with the certificate chain; without one, a self-signed "
 			"certificate is made in state_dir." },
@@ -305,6 +306,9 @@ static void read_listener(struct conf *conf, const struct conf_section *s,
 	l->proxy_nets = read_nets(conf, s, "proxy_protocol_from", &l->proxy_protocol_from,
 		"clients may claim to come from any address");
 	l->proxy_net_count = l->proxy_protocol_from.n;
+	if (l->proxy_net_count && l->tls == CONFIG_TLS_IMPLICIT)
+		conf_error(conf, s, "tls", "implicit TLS does not go with proxy_protocol_from: let the load "
+			"balancer take the TLS off, or offer STARTTLS");
 	read_outbound_from(conf, s, l);
 }
 

@@ -28,7 +28,7 @@ struct config_address {
 	uint16_t port;
 };
 
-enum config_tls { CONFIG_TLS_OFFER, CONFIG_TLS_OFF };
+enum config_tls { CONFIG_TLS_OFFER, CONFIG_TLS_OFF, CONFIG_TLS_IMPLICIT };
 enum config_backend_tls { CONFIG_BACKEND_TLS_MAY, CONFIG_BACKEND_TLS_REQUIRE, CONFIG_BACKEND_TLS_OFF };
 enum config_bare_lf { CONFIG_BARE_LF_NORMALIZE, CONFIG_BARE_LF_REFUSE };
 

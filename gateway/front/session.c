@@ -301,12 +301,33 @@ static void set_facts(struct session *s, uint16_t port)
 	s->facts.transaction_id = str_c(s->id);
 }
 
+static void welcome(struct session *s)
+{
+	struct buf line = BUF_INIT;
+
+	s->welcomed = true;
+	judge_connect(s);
+	buf_printf(&line, "220 %s ESMTP Gatepost%c", s->front->config->hostname, 0);
+	session_line(s, line.p);
+	buf_free(&line);
+	s->due_ms = loop_now_ms(s->front->loop) + s->front->config->limits.command_timeout;
+}
+
+/* TLS before anything is said (RFC 8314 3.3); who is not taken in is told nothing. */
+static void secure_first(struct session *s, uint16_t port)
+{
+	set_facts(s, port);
+	s->start_tls = true;
+	if (admit(s)) {
+		shared_add(s->front->shared, SHARED_CONNECTIONS_REFUSED, 1);
+		session_close(s);
+	}
+}
+
 /* From here on it is a session with a client. early: it spoke before we did. */
 static void greet(struct session *s, uint16_t port, bool early)
 {
-	const struct config *config = s->front->config;
 	const char *refusal = admit(s);
-	struct buf line = BUF_INIT;
 
 	set_facts(s, port);
 	s->phase = SESSION_COMMAND;
@@ -317,12 +338,7 @@ static void greet(struct session *s, uint16_t port, bool early)
 		session_dismiss(s, refusal);
 		return;
 	}
-	judge_connect(s);
-	buf_printf(&line, "220 %s ESMTP Gatepost", config->hostname);
-	buf_char(&line, '\0');
-	session_line(s, line.p);
-	buf_free(&line);
-	s->due_ms = loop_now_ms(s->front->loop) + config->limits.command_timeout;
+	welcome(s);
 }
 
 /* Input */
@@ -515,6 +531,10 @@ static void on_secure(void *context)
 	s->facts.tls = tls;
 	shared_add(s->front->shared, SHARED_TLS_SESSIONS, 1);
 	s->due_ms = loop_now_ms(s->front->loop) + s->front->config->limits.command_timeout;
+	if (!s->welcomed) {
+		welcome(s);
+		settle(s);
+	}
 }
 
 static void on_end(void *context, enum stream_end why, const struct err *err)
@@ -603,6 +623,8 @@ void session_new(struct listener *listener, int fd, const struct ip *client, uin
 			shared_add(front->shared, SHARED_CONNECTIONS_REFUSED, 1);
 			session_close(s);
 		}
+	} else if (listener->config->tls == CONFIG_TLS_IMPLICIT) {
+		secure_first(s, port);
 	} else {
 		greet(s, port, early);
 	}

@@ -43,6 +43,7 @@ struct session {
 	bool running;	   /* commands are being taken off the input */
 	bool closing;	   /* to be closed once it is safe to */
 	bool start_tls;	   /* likewise */
+	bool welcomed;	   /* the banner was said */
 	bool greeted;	   /* EHLO or HELO was accepted */
 	bool last_chunk;   /* BDAT … LAST */
 	struct answer chunk_refusal; /* code not 0: what the chunk that is thrown away is told */

@@ -399,6 +399,33 @@ def test_the_exchange_by_the_letter(submission):
         assert [smtp.reply().code for _ in range(3)] == [334, 235, 250]
 
 
+def test_tls_from_the_first_octet(make_gateway, sink, relay, closing):
+    """RFC 8314: what clients expect of port 465."""
+    gateway = make_gateway(start=False, backend=sink.url, listeners={MX: "", AUTH: 'outbound_from = "accounts" tls = implicit'},
+                           extra=f'outbound {{ relay = "{relay.url}" }}', limits="connections_per_client = 2")
+    gateway.set_up()
+    password = json.loads(gateway.run("account", "add", "alice@example.net", "--json").stdout)["password"]
+    closing.add(gateway.stop)
+    gateway.start()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with smtplib.SMTP_SSL("127.0.0.3", gateway.ports[AUTH], timeout=60, context=context) as client:
+        client.ehlo()
+        assert not client.has_extn("starttls") and client.has_extn("auth")
+        assert client.docmd("STARTTLS")[0] == 503
+        client.login("alice@example.net", password)
+        client.sendmail("alice@example.net", ["bob@elsewhere.example"], MESSAGE)
+    assert len(relay.messages) == 1 and gateway.wait_event("message")["tls"].startswith("TLSv1")
+    with Smtp(gateway.ports[AUTH], host="127.0.0.3", greet=False) as smtp:
+        smtp.send(b"EHLO client.example.net\r\n")
+        gateway.wait_event("tls-failed")
+        assert gateway.events("tls-failed")[0]["client"] == "127.0.0.1"
+    silent = [Smtp(gateway.ports[AUTH], host="127.0.0.3", greet=False) for _ in range(3)]
+    assert silent[2].closed(), "one too many is not even shaken hands with"
+    for smtp in silent:
+        smtp.close()
+
+
 def test_nobody_guesses_for_long(make_submission, closing):
     gateway, password = make_submission(limits="auth_failures = 5")
     closing.add(gateway.stop)

@@ -174,6 +174,8 @@ static void test_errors(void **state)
 		{ FIRST DOMAIN RELAY "listen \"1.2.3.4:26\" { outbound_from = \"10.0.0.5\" "
 			"proxy_protocol_from = \"0.0.0.0/0\" }",
 			"t.conf:4:72: proxy_protocol_from 0.0.0.0/0: whoever is in it may claim" },
+		{ FIRST DOMAIN "listen \"1.2.3.4:465\" { tls = implicit proxy_protocol_from = \"10.0.0.1\" }",
+			"t.conf:3:30: implicit TLS does not go with proxy_protocol_from" },
 		{ FIRST DOMAIN RELAY OUT_FROM("acounts"), "t.conf:4:39: outbound_from: \"acounts\" is no IP "
 			"address, nor the word accounts" },
 		{ FIRST DOMAIN RELAY "listen \"1.2.3.4:26\" { outbound_from = \"accounts\" tls = off }",
