@@ -105,8 +105,9 @@ static struct opinion learn(struct run *run, const struct features *features, bo
 	near_sketch(features, &sketch);
 	int64_t copy_of = near_find(run->near, &sketch, spam);
 	if (copy_of && !teacher_heeds_copy(++run->copies[copy_of])) {
+		struct opinion before = model_classify(run->model, features);
 		model_count(run->model, spam);
-		return model_classify(run->model, features);
+		return before;
 	}
 	if (!copy_of)
 		near_add(run->near, &sketch, spam, ++run->lessons);
@@ -258,8 +259,9 @@ const struct command eval_command = {
 		   "judged.",
 	.description = "Begins with an empty model. Prints a line a message, flushed: LABEL "
 		       "LOG_ODDS, positive for spam. No DNS and no findings of other filters take "
-		       "part. Near copies of a message teach as little as they do a gateway. With --train the figures are those across corpora: what one list has "
-		       "taught is tried on another.",
+		       "part. Near copies of a message teach as little as they do a gateway. With "
+		       "--train the figures are those across corpora: what one list has taught is "
+		       "tried on another.",
 	.options = options,
 	.size = sizeof(struct eval_values),
 	.run = run,
