@@ -39,6 +39,8 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS trait_sender ON trait (sender, lesson);"
 	"CREATE INDEX IF NOT EXISTS lesson_undone ON lesson (hash) WHERE undone;"
 	"CREATE INDEX IF NOT EXISTS lesson_tenant ON lesson (tenant, time);"
+	"CREATE TABLE IF NOT EXISTS checkpoint (slot INTEGER PRIMARY KEY, position INTEGER NOT NULL,"
+	" time INTEGER NOT NULL, digest BLOB NOT NULL);"
 	"PRAGMA user_version = 2;";
 
 static void bind_text(struct sqlite3_stmt *st, int at, struct str v)
@@ -170,6 +172,14 @@ int journal_find(struct journal *j, struct str hash, bool spam, enum journal_cha
 	return refused < 0 ? -1 : 0;
 }
 
+/* Checkpoints that know this lesson. */
+static int void_checkpoints(struct journal *j, int64_t id, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "DELETE FROM checkpoint WHERE position >= ?1");
+	db_bind_int(st, 1, id);
+	return db_run(j->db, st, "void checkpoints", err);
+}
+
 /* Copies of what does not hold any more: the first of them takes its place. */
 static int find_heirs(struct journal *j, struct err *err)
 {
@@ -186,7 +196,8 @@ static int undo_one(struct journal *j, int64_t id, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE id = ?1");
 	db_bind_int(st, 1, id);
-	if (db_run(j->db, st, "undo a lesson", err) < 0 || find_heirs(j, err) < 0)
+	if (db_run(j->db, st, "undo a lesson", err) < 0 || find_heirs(j, err) < 0 ||
+		void_checkpoints(j, id, err) < 0)
 		return -1;
 	return set_stale(j, 1, err);
 }
@@ -292,18 +303,98 @@ static void bind_which(struct sqlite3_stmt *st, const struct journal_which *whic
 	bind_text(st, 2, which->who);
 }
 
+/* The least id that a statement selects: 1, 0 if it selects none, -1. */
+static int first_of(struct journal *j, struct sqlite3_stmt *st, int64_t *id_r, struct err *err)
+{
+	int rc = db_step(j->db, st, "look for lessons", err);
+	*id_r = rc > 0 ? db_int(st, 0) : 0;
+	db_end(st);
+	return rc < 0 ? -1 : *id_r > 0;
+}
+
+/* Undoes what `update` says, of which `first` has the least id; ends the transaction. */
+static int undo_all(struct journal *j, struct sqlite3_stmt *first, struct sqlite3_stmt *update,
+	int64_t *count_r, struct err *err)
+{
+	int64_t id;
+	int rc = first_of(j, first, &id, err);
+	*count_r = 0;
+	if (rc <= 0) {
+		db_end(update);
+		return end(j, rc, err);
+	}
+	rc = db_run(j->db, update, "undo lessons", err);
+	if (rc == 0)
+		*count_r = db_changes(j->db);
+	if (rc < 0 || find_heirs(j, err) < 0 || void_checkpoints(j, id, err) < 0)
+		return end(j, -1, err);
+	return end(j, set_stale(j, 1, err), err);
+}
+
 int journal_undo(
 	struct journal *j, const struct journal_which *which, int64_t *count_r, struct err *err)
 {
+	*count_r = 0;
 	if (begin(j, err) < 0)
 		return -1;
-	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE" WHICH);
-	bind_which(st, which);
-	int rc = db_run(j->db, st, "undo lessons", err);
-	*count_r = rc < 0 ? 0 : db_changes(j->db);
-	if (rc == 0 && *count_r > 0)
-		rc = find_heirs(j, err) < 0 ? -1 : set_stale(j, 1, err);
-	return end(j, rc, err);
+	struct sqlite3_stmt *first = db_prepare(j->db, "SELECT min(id) FROM lesson WHERE" WHICH);
+	struct sqlite3_stmt *update = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE" WHICH);
+	bind_which(first, which);
+	bind_which(update, which);
+	return undo_all(j, first, update, count_r, err);
+}
+
+int journal_undo_after(struct journal *j, int64_t position, int64_t *count_r, struct err *err)
+{
+	*count_r = 0;
+	if (begin(j, err) < 0)
+		return -1;
+	struct sqlite3_stmt *first =
+		db_prepare(j->db, "SELECT min(id) FROM lesson WHERE id > ?1 AND NOT undone");
+	struct sqlite3_stmt *update =
+		db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE id > ?1 AND NOT undone");
+	db_bind_int(first, 1, position);
+	db_bind_int(update, 1, position);
+	return undo_all(j, first, update, count_r, err);
+}
+
+/* Checkpoints */
+
+int journal_checkpoint(
+	struct journal *j, int64_t nth, struct journal_checkpoint *c, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT slot, position, time, digest FROM checkpoint"
+				      " ORDER BY position DESC, slot LIMIT 1 OFFSET ?1");
+	db_bind_int(st, 1, nth);
+	int rc = db_step(j->db, st, "read its checkpoints", err);
+	if (rc > 0) {
+		*c = (struct journal_checkpoint){db_int(st, 0), db_int(st, 1), db_int(st, 2), {0}};
+		if (c->slot < 0 || c->slot >= JOURNAL_CHECKPOINTS ||
+			db_blob(st, 3).n != sizeof(c->digest))
+			rc = err_set(err, "training log: a checkpoint is damaged");
+		else
+			memcpy(c->digest, db_blob(st, 3).p, sizeof(c->digest));
+	}
+	db_end(st);
+	return rc;
+}
+
+int journal_add_checkpoint(struct journal *j, const struct journal_checkpoint *c, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "INSERT OR REPLACE INTO checkpoint (slot, position, time, digest)"
+				      " VALUES (?1, ?2, ?3, ?4)");
+	db_bind_int(st, 1, c->slot);
+	db_bind_int(st, 2, c->position);
+	db_bind_int(st, 3, c->time);
+	db_bind_blob(st, 4, str_from((const char *)c->digest, sizeof(c->digest)));
+	return db_run(j->db, st, "write a checkpoint", err);
+}
+
+int journal_drop_checkpoint(struct journal *j, int64_t slot, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "DELETE FROM checkpoint WHERE slot = ?1");
+	db_bind_int(st, 1, slot);
+	return db_run(j->db, st, "drop a checkpoint", err);
 }
 
 /* One row with one number: 0 or -1. */
@@ -401,7 +492,8 @@ int journal_accept(struct journal *j, int64_t id, struct err *err)
 		return end(j, -1, err);
 	st = db_prepare(j->db, "UPDATE lesson SET undone = 0 WHERE id = ?1");
 	db_bind_int(st, 1, id);
-	if (db_run(j->db, st, "accept a lesson", err) < 0 || find_heirs(j, err) < 0)
+	if (db_run(j->db, st, "accept a lesson", err) < 0 || find_heirs(j, err) < 0 ||
+		void_checkpoints(j, id, err) < 0)
 		return end(j, -1, err);
 	return end(j, set_stale(j, 1, err) < 0 ? -1 : 1, err);
 }

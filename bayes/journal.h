@@ -111,6 +111,22 @@ int journal_refused(struct journal *journal, int64_t most, journal_each *each, v
 /* A refused lesson is to hold after all: 1, and the journal is stale; 0: there is none; -1. */
 int journal_accept(struct journal *journal, int64_t id, struct err *err);
 
+/* Copies of the model (checkpoint.h). Whatever undoes or accepts a lesson voids those that know it. */
+enum { JOURNAL_CHECKPOINTS = 3 };
+struct journal_checkpoint {
+	int64_t slot; /* below JOURNAL_CHECKPOINTS */
+	int64_t position, time;
+	uint8_t digest[32];
+};
+/* The nth, from the newest, 0: 1, 0 if there are fewer, -1. */
+int journal_checkpoint(struct journal *journal, int64_t nth, struct journal_checkpoint *checkpoint_r,
+	struct err *err);
+int journal_add_checkpoint(
+	struct journal *journal, const struct journal_checkpoint *checkpoint, struct err *err);
+int journal_drop_checkpoint(struct journal *journal, int64_t slot, struct err *err);
+/* As journal_undo: all that came behind a position. */
+int journal_undo_after(struct journal *journal, int64_t position, int64_t *count_r, struct err *err);
+
 /* Must the model be made again? 1, 0, -1. */
 int journal_is_stale(struct journal *journal, struct err *err);
 int journal_set_fresh(struct journal *journal, struct err *err);

@@ -158,6 +158,26 @@ void model_assign(struct model *m, const struct model *from)
 	table_assign(&m->table, &from->table);
 }
 
+int model_save(const struct model *m, const char *path, struct err *err)
+{
+	return table_save(&m->table, path, err);
+}
+
+bool model_load(struct model *m, const char *path, const uint8_t digest[32])
+{
+	uint8_t salt[16], found[32];
+	memcpy(salt, model_salt(m), sizeof(salt));
+	if (table_load(&m->table, path)) {
+		model_digest(m, found);
+		if (memcmp(found, digest, sizeof(found)) == 0 &&
+			memcmp(model_salt(m), salt, sizeof(salt)) == 0)
+			return true;
+	}
+	memcpy(m->table.header->salt, salt, sizeof(salt));
+	model_clear(m);
+	return false;
+}
+
 void model_digest(const struct model *m, uint8_t digest_r[32])
 {
 	table_digest(&m->table, digest_r);

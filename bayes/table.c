@@ -220,6 +220,49 @@ void table_assign(struct table *t, const struct table *from)
 	memcpy(t->map, from->map, HEADER_BYTES);
 }
 
+/* Pages of zeros are left out: they are holes. */
+static int write_pages(int fd, const struct table *t)
+{
+	static const char zeros[HEADER_BYTES];
+	for (size_t at = 0; at < t->size; at += HEADER_BYTES) {
+		const char *page = (const char *)t->map + at;
+		if (memcmp(page, zeros, HEADER_BYTES) != 0 &&
+			pwrite(fd, page, HEADER_BYTES, (off_t)at) != HEADER_BYTES)
+			return -1;
+	}
+	return ftruncate(fd, (off_t)t->size) < 0 || fsync(fd) < 0 ? -1 : 0;
+}
+
+int table_save(const struct table *t, const char *path, struct err *err)
+{
+	char temporary[4096];
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return err_sys(err, "%s cannot be made", temporary);
+	int rc = write_pages(fd, t) < 0 || rename(temporary, path) < 0
+		? err_sys(err, "%s cannot be written", path) : 0;
+	close(fd);
+	if (rc < 0)
+		unlink(temporary);
+	return rc;
+}
+
+bool table_load(struct table *t, const char *path)
+{
+	struct stat st;
+	size_t have = 0;
+	ssize_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && st.st_size == (off_t)t->size)
+		while (have < t->size && (n = read(fd, (char *)t->map + have, t->size - have)) > 0)
+			have += (size_t)n;
+	close(fd);
+	return have == t->size && check_header(t->header, path, NULL) == 0;
+}
+
 void table_digest(const struct table *t, uint8_t digest_r[32])
 {
 	char header[HEADER_BYTES];

@@ -86,6 +86,11 @@ int table_sync(struct table *table, struct err *err);
 void table_clear(struct table *table);
 /* Takes over all that another table with the same salt holds. */
 void table_assign(struct table *table, const struct table *from);
+/* A copy in a file, replaced at once and on the disk; what is empty takes no room there. */
+int table_save(const struct table *table, const char *path, struct err *err);
+/* Takes all over from such a file. False: it is not there, or is none; then nothing of the table is
+ * to be relied on. */
+bool table_load(struct table *table, const char *path);
 /* SHA-256 of all that is learned: of everything but the mark "unclean". */
 void table_digest(const struct table *table, uint8_t digest_r[32]);
 /* The table's time moves on (never back); the header's sums fade. */

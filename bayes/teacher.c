@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bayes/checkpoint.h"
 #include "bayes/known.h"
 
 enum { LESSONS_A_STEP = 50, DAY = 86400 };
@@ -13,6 +14,8 @@ struct teacher {
 	struct model *model, *fresh; /* fresh: the one that is being made again, or NULL */
 	bool is_stale_again; /* what it has learned may have been relabeled since */
 	struct journal *journal;
+	char *folder;
+	int64_t last_time; /* of a lesson */
 	struct teacher_quotas quotas;
 	/* What the guards know of the log; made when it is first needed, then kept up. */
 	struct near *near;    /* NULL: to be read again */
@@ -40,7 +43,10 @@ int teacher_begin_rebuild(struct teacher *t, struct err *err)
 		return -1;
 	model_set_salt(t->fresh, model_salt(t->model));
 	t->is_stale_again = false;
-	return 0;
+	if (checkpoint_load(t->folder, t->fresh, t->journal, err) >= 0)
+		return 0;
+	model_close(&t->fresh);
+	return -1;
 }
 
 bool teacher_is_rebuilding(const struct teacher *t)
@@ -108,6 +114,8 @@ struct teacher *teacher_open(const char *folder, struct err *err)
 	char model[4096], journal[4096];
 	struct teacher *t = calloc(1, sizeof(*t));
 	assert(t);
+	t->folder = strdup(folder);
+	assert(t->folder);
 	t->quotas = (struct teacher_quotas)TEACHER_QUOTAS;
 	snprintf(model, sizeof(model), "%s/model", folder);
 	snprintf(journal, sizeof(journal), "%s/log.db", folder);
@@ -126,6 +134,7 @@ void teacher_close(struct teacher **teacher)
 	known_free(&(*teacher)->known);
 	model_close(&(*teacher)->model);
 	journal_close(&(*teacher)->journal);
+	free((*teacher)->folder);
 	free(*teacher);
 	*teacher = NULL;
 }
@@ -303,13 +312,31 @@ int teacher_teach(struct teacher *t, const struct journal_entry *entry,
 		return 0;
 	note(t, &e, *change_r);
 	t->is_stale_again |= *change_r == JOURNAL_RELABELED;
+	t->last_time = e.time;
 	return learn_entry(t->model, &e, err);
+}
+
+/* Not while the log is stale: the model knows lessons then that do not hold. */
+static int save_checkpoint(struct teacher *t, struct err *err)
+{
+	struct journal_checkpoint last = {.position = 0};
+	int stale = journal_is_stale(t->journal, err);
+	if (stale != 0)
+		return stale < 0 ? -1 : 0;
+	if (journal_checkpoint(t->journal, 0, &last, err) < 0)
+		return -1;
+	if (model_position(t->model) - last.position < TEACHER_CHECKPOINT_LESSONS ||
+		t->last_time - last.time < (int64_t)TEACHER_CHECKPOINT_DAYS * DAY)
+		return 0;
+	return checkpoint_save(t->folder, t->model, t->journal, t->last_time, err);
 }
 
 int teacher_sync(struct teacher *t, struct err *err)
 {
 	/* The log first: the model must know nothing that the log does not. */
-	return journal_sync(t->journal, err) < 0 ? -1 : model_sync(t->model, err);
+	if (journal_sync(t->journal, err) < 0 || model_sync(t->model, err) < 0)
+		return -1;
+	return save_checkpoint(t, err);
 }
 
 int teacher_undo(
@@ -319,6 +346,21 @@ int teacher_undo(
 		return -1;
 	forget_log(t);
 	return *count_r > 0 ? teacher_begin_rebuild(t, err) : 0;
+}
+
+int teacher_roll_back(struct teacher *t, int64_t nth, int64_t *count_r, struct err *err)
+{
+	struct journal_checkpoint c;
+	int rc = journal_checkpoint(t->journal, nth, &c, err);
+	*count_r = 0;
+	if (rc <= 0)
+		return rc;
+	if (journal_undo_after(t->journal, c.position, count_r, err) < 0)
+		return -1;
+	forget_log(t);
+	if (*count_r > 0 && teacher_begin_rebuild(t, err) < 0)
+		return -1;
+	return 1;
 }
 
 int teacher_accept(struct teacher *t, int64_t id, struct err *err)

@@ -34,6 +34,9 @@ enum {
 	TEACHER_HARM_KNOWN = 500,  /* messages of each label; with fewer it is more in proportion */
 	TEACHER_HARM_DAYS = 7,
 	TEACHER_REFUSALS = 20,
+	/* A checkpoint (checkpoint.h) at most so often, and after so many lessons. */
+	TEACHER_CHECKPOINT_DAYS = 1,
+	TEACHER_CHECKPOINT_LESSONS = 100,
 };
 
 /* Lessons within 24 hours; 0: as many as come. */
@@ -63,7 +66,7 @@ void teacher_set_quotas(struct teacher *teacher, const struct teacher_quotas *qu
  */
 int teacher_teach(struct teacher *teacher, const struct journal_entry *entry,
 	enum journal_change *change_r, struct err *err);
-/* Log and model are on the disk. */
+/* Log and model are on the disk, and a checkpoint if it is time. */
 int teacher_sync(struct teacher *teacher, struct err *err);
 
 /*
@@ -79,6 +82,9 @@ int teacher_rebuild(struct teacher *teacher, struct err *err);
 /* Takes lessons back; if there were any, a rebuild is begun, which the caller steps to its end. */
 int teacher_undo(struct teacher *teacher, const struct journal_which *which, int64_t *count_r,
 	struct err *err);
+/* The same: all that came after the nth checkpoint, from the newest, 0. 1, 0 if there are fewer, -1. */
+int teacher_roll_back(
+	struct teacher *teacher, int64_t nth, int64_t *count_r, struct err *err);
 /* A refused lesson is to hold: 1, and the model is made again with it; 0 if there is none; -1. */
 int teacher_accept(struct teacher *teacher, int64_t id, struct err *err);
 /* Does the nth copy of a lesson, from 1, teach anything? For those who learn without a log. */

@@ -191,11 +191,13 @@ static const struct field train_request_fields[] = {
 const struct record train_request_record =
 	RECORD("train_request", struct train_request, train_request_fields);
 
-static const char *const train_what_names[] = { "status", "metrics", "rebuild", "undo", NULL };
+static const char *const train_what_names[] = { "status", "metrics", "rebuild", "undo",
+	"roll_back", "review", "accept", NULL };
 static const struct field train_order_fields[] = {
 	FIELD_ENUM(struct train_order, what, train_what_names),
 	FIELD_INT(struct train_order, since),
 	FIELD_OCTETS(struct train_order, who),
+	FIELD_INT(struct train_order, number),
 	FIELD_END,
 };
 const struct record train_order_record = RECORD("train_order", struct train_order, train_order_fields);

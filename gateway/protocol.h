@@ -180,11 +180,13 @@ struct train_request {
 	struct str findings; /* names of what was found in it when it came, blanks between; may be empty */
 	struct str who, channel, tenant;
 };
-enum train_what { TRAIN_STATUS, TRAIN_METRICS, TRAIN_REBUILD, TRAIN_UNDO };
+enum train_what { TRAIN_STATUS, TRAIN_METRICS, TRAIN_REBUILD, TRAIN_UNDO, TRAIN_ROLL_BACK,
+	TRAIN_REVIEW, TRAIN_ACCEPT };
 struct train_order {
 	int what; /* enum train_what */
 	int64_t since; /* UNDO: lessons from this time on, */
 	struct str who; /* by this giver unless empty */
+	int64_t number; /* ROLL_BACK: which checkpoint, from the newest, 0; ACCEPT: the lesson's id */
 };
 
 extern const struct record ctl_peer_record, ctl_listen_record, ctl_ready_record, ctl_text_record,

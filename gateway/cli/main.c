@@ -15,6 +15,12 @@ static const struct command exec_bayes_rebuild = { "bayes rebuild",
 	"Makes the model again from the training log.", JUDGE };
 static const struct command exec_bayes_undo = { "bayes undo",
 	"Takes the lessons of the last hours back.", JUDGE };
+static const struct command exec_bayes_rollback = { "bayes rollback",
+	"Takes all lessons back that came after a checkpoint.", JUDGE };
+static const struct command exec_bayes_review = { "bayes review",
+	"Lists lessons that were refused as harmful.", JUDGE };
+static const struct command exec_bayes_accept = { "bayes accept",
+	"Lets a refused lesson hold after all.", JUDGE };
 static const struct command exec_replay = { "replay", "Judges recorded facts anew; shows what changes.",
 	JUDGE };
 static const struct command exec_doctor = { "doctor", "Says what to change: here, or in a domain's DNS.",
@@ -31,7 +37,7 @@ static const struct command exec_sink = { "sink", "A mailbox server for tests: S
 
 static const struct command *const commands[] = {
 	&exec_run, &exec_check, &exec_learn, &exec_eval, &exec_bayes_status, &exec_bayes_rebuild,
-	&exec_bayes_undo, &exec_replay, &exec_doctor, &exec_config_check,
+	&exec_bayes_undo, &exec_bayes_rollback, &exec_bayes_review, &exec_bayes_accept, &exec_replay, &exec_doctor, &exec_config_check,
 	&exec_config_dump, &exec_config_sample, &exec_config_man,
 	&cli_quarantine_list, &cli_quarantine_show, &cli_quarantine_release, &cli_quarantine_delete,
 	&cli_quarantine_learn, &cli_report_list, &cli_dkim_keygen, &cli_dkim_list,

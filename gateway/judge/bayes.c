@@ -1,14 +1,16 @@
 /*
- * bayes status, bayes rebuild, bayes undo: how the classifier is doing, and taking
- * lessons back. A running gateway is asked over its control socket, since it alone may
+ * bayes status, rebuild, undo, rollback, review, accept: how the classifier is doing, and
+ * taking lessons back, or in. A running gateway is asked over its control socket, since it alone may
  * write the model; without one the model in state_dir is looked at, or written, here.
  */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bayes/review.h"
 #include "bayes/status.h"
 #include "bayes/teacher.h"
+#include "core/json.h"
 #include "core/limits.h"
 #include "gateway/control.h"
 #include "gateway/judge/judge.h"
@@ -18,10 +20,10 @@
 struct bayes_values {
 	const char *conf, *who;
 	bool json;
-	int64_t hours;
+	int64_t hours, back;
 };
 
-/* What all three need. */
+/* What all of them need. */
 struct bayes_run {
 	const char *name;
 	struct arena *arena;
@@ -48,6 +50,13 @@ static const struct command_option undo_options[] = {
 		"Only lessons that this person gave."),
 	COMMAND_OPTION(0, "hours", "N", OPTION_INT, struct bayes_values, hours, "24",
 		"Lessons of this many hours, back from now."),
+	COMMAND_OPTIONS_END,
+};
+
+static const struct command_option rollback_options[] = {
+	OPTION_CONFIG,
+	COMMAND_OPTION(0, "back", "N", OPTION_INT, struct bayes_values, back, "0",
+		"How many checkpoints to go back beyond the newest."),
 	COMMAND_OPTIONS_END,
 };
 
@@ -192,67 +201,109 @@ static int await_rebuilt(const struct bayes_run *run, struct err *err)
 				  0;
 }
 
-struct undone {
+struct changed {
 	int64_t undone;
-	bool rebuilding;
+	bool accepted, rebuilding;
 };
-static const struct field undone_fields[] = {
-	FIELD_INT(struct undone, undone),
-	FIELD_BOOL(struct undone, rebuilding),
+static const struct field changed_fields[] = {
+	FIELD_INT(struct changed, undone),
+	FIELD_BOOL(struct changed, accepted),
+	FIELD_BOOL(struct changed, rebuilding),
 	FIELD_END,
 };
-static const struct record undone_record = RECORD("undone", struct undone, undone_fields);
+static const struct record changed_record = RECORD("changed", struct changed, changed_fields);
 
-/* 1: done by the gateway. 0: none runs. -1. which NULL: a rebuild alone. */
-static int order(const struct bayes_run *run, const struct journal_which *which, int64_t *count_r,
+/* What is to be done, by the gateway or here. */
+struct change {
+	enum { REBUILD, UNDO, ROLL_BACK, ACCEPT } what;
+	struct journal_which which; /* UNDO */
+	int64_t number;		    /* ROLL_BACK, ACCEPT */
+};
+
+static void path_of(const struct change *change, struct buf *path)
+{
+	switch (change->what) {
+	case REBUILD:
+		buf_c(path, "/api/v1/bayes/rebuild");
+		break;
+	case UNDO:
+		buf_printf(path, "/api/v1/bayes/undo?since=%lld&who=", (long long)change->which.since);
+		control_escape(path, change->which.who.n ? change->which.who.p : "");
+		break;
+	case ROLL_BACK:
+		buf_printf(path, "/api/v1/bayes/rollback?checkpoint=%lld", (long long)change->number);
+		break;
+	case ACCEPT:
+		buf_printf(path, "/api/v1/bayes/accept?id=%lld", (long long)change->number);
+		break;
+	}
+	buf_char(path, '\0');
+}
+
+/* 1: done by the gateway. 0: none runs. -1. */
+static int order(const struct bayes_run *run, const struct change *change, int64_t *count_r,
 	struct err *err)
 {
 	struct buf path = BUF_INIT;
-	struct undone undone = { .rebuilding = true };
+	struct changed changed = { .rebuilding = true };
 	struct str answer;
-	if (which) {
-		buf_printf(&path, "/api/v1/bayes/undo?since=%lld&who=", (long long)which->since);
-		control_escape(&path, which->who.n ? which->who.p : "");
-	} else {
-		buf_c(&path, "/api/v1/bayes/rebuild");
-	}
-	buf_char(&path, '\0');
+	path_of(change, &path);
 	int rc = ask(run, "POST", path.p, &answer, err);
 	buf_free(&path);
-	if (rc == 1 && record_from_json(&undone_record, answer, run->arena, &undone, err) < 0)
+	if (rc == 1 && record_from_json(&changed_record, answer, run->arena, &changed, err) < 0)
 		rc = -1;
-	if (rc == 1 && undone.rebuilding && await_rebuilt(run, err) < 0)
+	if (rc == 1 && changed.rebuilding && await_rebuilt(run, err) < 0)
 		rc = -1;
-	*count_r = undone.undone;
+	*count_r = changed.undone;
 	return rc;
 }
 
-static int change_here(const struct bayes_run *run, const struct journal_which *which, int64_t *count_r,
+static int begin_here(struct teacher *teacher, const struct change *change, int64_t *count_r,
+	struct err *err)
+{
+	int rc = 1;
+	switch (change->what) {
+	case REBUILD:
+		return teacher_begin_rebuild(teacher, err);
+	case UNDO:
+		return teacher_undo(teacher, &change->which, count_r, err);
+	case ROLL_BACK:
+		rc = teacher_roll_back(teacher, change->number, count_r, err);
+		break;
+	case ACCEPT:
+		rc = teacher_accept(teacher, change->number, err);
+		break;
+	}
+	if (rc == 0)
+		return err_set(err, change->what == ACCEPT ? "no refused lesson has this number"
+							   : "there is no such checkpoint");
+	return rc < 0 ? -1 : 0;
+}
+
+static int change_here(const struct bayes_run *run, const struct change *change, int64_t *count_r,
 	struct err *err)
 {
 	struct teacher *teacher = teacher_open(run->folder, err);
-	int rc = teacher ? 0 : -1;
-	if (rc == 0)
-		rc = which ? teacher_undo(teacher, which, count_r, err) : teacher_begin_rebuild(teacher, err);
+	int rc = teacher ? begin_here(teacher, change, count_r, err) : -1;
 	while (rc == 0 && teacher_is_rebuilding(teacher))
 		rc = teacher_step_rebuild(teacher, err) < 0 ? -1 : 0;
 	teacher_close(&teacher);
 	return rc;
 }
 
-static int change(const struct command *command, const struct bayes_values *o,
-	const struct journal_which *which)
+static int carry_out(const struct command *command, const struct bayes_values *o,
+	const struct change *change)
 {
 	struct bayes_run run;
 	int64_t count = 0;
 	struct err err;
 	int rc = set_up(&run, command, o);
 	if (rc == COMMAND_OK) {
-		int ordered = order(&run, which, &count, &err);
-		if (ordered < 0 || (ordered == 0 && change_here(&run, which, &count, &err) < 0))
+		int ordered = order(&run, change, &count, &err);
+		if (ordered < 0 || (ordered == 0 && change_here(&run, change, &count, &err) < 0))
 			rc = judge_fail(run.name, "%s", err.text);
 	}
-	if (rc == COMMAND_OK && which)
+	if (rc == COMMAND_OK && (change->what == UNDO || change->what == ROLL_BACK))
 		printf("%lld lessons taken back\n", (long long)count);
 	arena_free(&run.arena);
 	return rc;
@@ -260,14 +311,29 @@ static int change(const struct command *command, const struct bayes_values *o,
 
 static int run_rebuild(const struct command *command, const void *values, int argc, char **argv)
 {
-	return change(command, values, NULL);
+	return carry_out(command, values, &(struct change){ .what = REBUILD });
 }
 
 static int run_undo(const struct command *command, const void *values, int argc, char **argv)
 {
 	const struct bayes_values *o = values;
-	const struct journal_which which = { time(NULL) - o->hours * 3600, str_c(o->who) };
-	return change(command, o, &which);
+	const struct change undo = { .what = UNDO,
+		.which = { time(NULL) - o->hours * 3600, str_c(o->who) } };
+	return carry_out(command, o, &undo);
+}
+
+static int run_roll_back(const struct command *command, const void *values, int argc, char **argv)
+{
+	const struct bayes_values *o = values;
+	return carry_out(command, o, &(struct change){ .what = ROLL_BACK, .number = o->back });
+}
+
+static int run_accept(const struct command *command, const void *values, int argc, char **argv)
+{
+	uint64_t id;
+	if (str_to_u64(str_c(argv[0]), 1, INT64_MAX, &id) < 0)
+		return judge_usage(command->name, "\"%s\" is no number of a lesson", argv[0]);
+	return carry_out(command, values, &(struct change){ .what = ACCEPT, .number = (int64_t)id });
 }
 
 const struct command bayes_rebuild_command = {
@@ -288,4 +354,91 @@ const struct command bayes_undo_command = {
 	.options = undo_options,
 	.size = sizeof(struct bayes_values),
 	.run = run_undo,
+};
+
+const struct command bayes_rollback_command = {
+	.name = "bayes rollback",
+	.summary = "Takes all lessons back that came after a checkpoint.",
+	.description = "The classifier is then what it was at the checkpoint: one is made each day on which "
+		       "lessons came, and three are kept. The lessons stay in the training log, marked.",
+	.options = rollback_options,
+	.size = sizeof(struct bayes_values),
+	.run = run_roll_back,
+};
+
+const struct command bayes_accept_command = {
+	.name = "bayes accept",
+	.summary = "Lets a refused lesson hold after all.",
+	.arguments = "NUMBER",
+	.min_args = 1,
+	.max_args = 1,
+	.description = "NUMBER is that of \"gatepost bayes review\". The model is made again with it.",
+	.options = rebuild_options,
+	.size = sizeof(struct bayes_values),
+	.run = run_accept,
+};
+
+/* Review */
+
+static int read_review(const struct bayes_run *run, struct bayes_review *review, struct err *err)
+{
+	struct str answer;
+	int rc = ask(run, "GET", "/api/v1/bayes/refused", &answer, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : record_from_json(&bayes_review_record, answer, run->arena, review, err);
+	struct journal *journal =
+		journal_open(arena_printf(run->arena, "%s/log.db", run->folder).p, true, err);
+	rc = journal ? bayes_review_read(journal, run->arena, review, err) : -1;
+	journal_close(&journal);
+	return rc;
+}
+
+static void print_review(const struct bayes_review *review)
+{
+	struct buf out = BUF_INIT;
+	for (size_t i = 0; i < review->refused.n; i++) {
+		const struct bayes_refused *l = &review->refused.v[i];
+		const time_t seconds = l->time;
+		char when[32] = "";
+		struct tm tm;
+		if (gmtime_r(&seconds, &tm))
+			strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+		buf_printf(&out, "%lld  %s  %s  ", (long long)l->id, when, l->spam ? "spam" : "ham");
+		text_safe(&out, l->who, 100);
+		buf_printf(&out, " (%.*s)  message %.*s\n", STR_ARG(l->channel), STR_ARG(l->hash));
+	}
+	fwrite(out.p, 1, out.n, stdout);
+	buf_free(&out);
+}
+
+static int run_review(const struct command *command, const void *values, int argc, char **argv)
+{
+	const struct bayes_values *o = values;
+	struct bayes_run run;
+	struct bayes_review review = { .refused = { NULL, 0 } };
+	struct buf out = BUF_INIT;
+	struct err err;
+	int rc = set_up(&run, command, o);
+	if (rc == COMMAND_OK && read_review(&run, &review, &err) < 0)
+		rc = judge_fail(run.name, "%s", err.text);
+	if (rc == COMMAND_OK && o->json) {
+		record_to_json(&bayes_review_record, &review, &out);
+		buf_char(&out, '\n');
+		fwrite(out.p, 1, out.n, stdout);
+	} else if (rc == COMMAND_OK) {
+		print_review(&review);
+	}
+	buf_free(&out);
+	arena_free(&run.arena);
+	return rc;
+}
+
+const struct command bayes_review_command = {
+	.name = "bayes review",
+	.summary = "Lists lessons that were refused, since known messages would have been misjudged.",
+	.description = "The newest hundred, newest first: number, time (UTC), label, giver, channel, and the "
+		       "SHA-256 of the message, as in the log.",
+	.options = status_options,
+	.size = sizeof(struct bayes_values),
+	.run = run_review,
 };

@@ -14,7 +14,8 @@
 #include "gateway/config.h"
 #include "gateway/resolve.h"
 
-extern const struct command bayes_status_command, bayes_rebuild_command, bayes_undo_command;
+extern const struct command bayes_status_command, bayes_rebuild_command, bayes_undo_command,
+	bayes_rollback_command, bayes_review_command, bayes_accept_command;
 extern const struct command check_command, replay_command, learn_command, eval_command,
 	doctor_command, config_check_command,
 	config_dump_command, config_sample_command, config_man_command;

@@ -256,7 +256,8 @@ static void on_sync(void *context)
 /* Made by whoever came first, maybe as root: all belongs to the folder's owner. */
 static int give_away(const char *folder, struct arena *arena, struct err *err)
 {
-	static const char *const names[] = {"model", "log.db", "log.db-wal", "log.db-shm"};
+	static const char *const names[] = {"model", "log.db", "log.db-wal", "log.db-shm",
+		"checkpoint.0", "checkpoint.1", "checkpoint.2"};
 	struct stat st;
 	if (geteuid() != 0)
 		return 0;

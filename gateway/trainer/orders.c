@@ -1,5 +1,6 @@
 #include "gateway/trainer/orders.h"
 
+#include "bayes/review.h"
 #include "bayes/status.h"
 #include "gateway/log.h"
 
@@ -70,17 +71,55 @@ static int rebuild(struct orders *o, struct buf *answer, struct err *err)
 	return 0;
 }
 
+static int tell_undone(struct orders *o, int64_t count, struct buf *answer)
+{
+	if (teacher_is_rebuilding(o->teacher))
+		begin_steps(o);
+	log_event(LOG_LEVEL_WARNING, "lessons-undone", "%lld lessons were taken back", (long long)count);
+	buf_printf(answer, "{\"undone\": %lld, \"rebuilding\": %s}\n", (long long)count,
+		teacher_is_rebuilding(o->teacher) ? "true" : "false");
+	return 0;
+}
+
 static int undo(struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
 {
 	const struct journal_which which = { .since = order->since, .who = order->who };
 	int64_t count;
 	if (teacher_undo(o->teacher, &which, &count, err) < 0)
 		return -1;
-	if (teacher_is_rebuilding(o->teacher))
-		begin_steps(o);
-	log_event(LOG_LEVEL_WARNING, "lessons-undone", "%lld lessons were taken back", (long long)count);
-	buf_printf(answer, "{\"undone\": %lld, \"rebuilding\": %s}\n", (long long)count,
-		teacher_is_rebuilding(o->teacher) ? "true" : "false");
+	return tell_undone(o, count, answer);
+}
+
+static int roll_back(
+	struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
+{
+	int64_t count;
+	int rc = teacher_roll_back(o->teacher, order->number, &count, err);
+	if (rc <= 0)
+		return rc < 0 ? -1 : err_set(err, "there is no such checkpoint");
+	return tell_undone(o, count, answer);
+}
+
+static int review(struct orders *o, struct buf *answer, struct err *err)
+{
+	struct bayes_review review;
+	if (bayes_review_read(teacher_journal(o->teacher), o->arena, &review, err) < 0)
+		return -1;
+	record_to_json(&bayes_review_record, &review, answer);
+	buf_char(answer, '\n');
+	return 0;
+}
+
+static int accept_lesson(
+	struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
+{
+	int rc = teacher_accept(o->teacher, order->number, err);
+	if (rc <= 0)
+		return rc < 0 ? -1 : err_set(err, "no refused lesson has this number");
+	begin_steps(o);
+	log_event(LOG_LEVEL_WARNING, "lesson-accepted", "lesson %lld holds after all",
+		(long long)order->number);
+	buf_c(answer, "{\"accepted\": true, \"rebuilding\": true}\n");
 	return 0;
 }
 
@@ -94,6 +133,12 @@ static int carry_out(struct orders *o, const struct train_order *order, struct b
 		return rebuild(o, answer, err);
 	case TRAIN_UNDO:
 		return undo(o, order, answer, err);
+	case TRAIN_ROLL_BACK:
+		return roll_back(o, order, answer, err);
+	case TRAIN_REVIEW:
+		return review(o, answer, err);
+	case TRAIN_ACCEPT:
+		return accept_lesson(o, order, answer, err);
 	}
 	return err_set(err, "the order makes no sense");
 }

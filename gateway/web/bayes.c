@@ -69,6 +69,34 @@ void web_bayes_undo(void *context, struct http_request *r)
 	order(context, r, &undo);
 }
 
+/* An order that says which by number. */
+static void order_number(struct web *web, struct http_request *r, enum train_what what, const char *key)
+{
+	struct train_order numbered = { .what = (int)what };
+	uint64_t number;
+	if (str_to_u64(http_query(r, key), 0, INT64_MAX, &number) < 0) {
+		http_error(r, 400, "say %s=NUMBER", key);
+		return;
+	}
+	numbered.number = (int64_t)number;
+	order(web, r, &numbered);
+}
+
+void web_bayes_roll_back(void *context, struct http_request *r)
+{
+	order_number(context, r, TRAIN_ROLL_BACK, "checkpoint");
+}
+
+void web_bayes_review(void *context, struct http_request *r)
+{
+	order(context, r, &(struct train_order){ .what = TRAIN_REVIEW });
+}
+
+void web_bayes_accept(void *context, struct http_request *r)
+{
+	order_number(context, r, TRAIN_ACCEPT, "id");
+}
+
 /* Metrics: those that all roles share, and the model's unless the trainer is away or busy. */
 
 struct metrics {

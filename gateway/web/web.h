@@ -41,6 +41,9 @@ void web_metrics(void *context, struct http_request *r);
 void web_bayes(void *context, struct http_request *r);
 void web_bayes_rebuild(void *context, struct http_request *r);
 void web_bayes_undo(void *context, struct http_request *r);
+void web_bayes_roll_back(void *context, struct http_request *r);
+void web_bayes_review(void *context, struct http_request *r);
+void web_bayes_accept(void *context, struct http_request *r);
 
 /* gateway/web/status.c */
 void web_healthz(void *context, struct http_request *r);

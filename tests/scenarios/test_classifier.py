@@ -207,6 +207,27 @@ def test_status_rebuild_and_undo(folder, teach):
     assert (empty["spam"], empty["ham"], empty["logged"]) == (0, 0, 0)
 
 
+def test_rollback_and_review(folder, teach):
+    index = corpus(folder, 130)
+    many = folder / "many"
+    many.mkdir()
+    for i in range(120):
+        (index.parent / f"{i} of them.eml").rename(many / f"{i}.eml")
+    teach("learn", "spam", many)
+    before = json.loads(teach("bayes", "status", "--json"))
+    assert before["logged"] == 120
+    for i in range(120, 130):
+        teach("learn", "ham", index.parent / f"{i} of them.eml")
+    assert "10 lessons taken back" in teach("bayes", "rollback")
+    assert json.loads(teach("bayes", "status", "--json")) == before
+    # A model that is gone comes back from the checkpoint.
+    (folder / "state/bayes/model").unlink()
+    teach("bayes", "rebuild")
+    assert json.loads(teach("bayes", "status", "--json")) == before
+    assert json.loads(teach("bayes", "review", "--json")) == {"refused": []}
+    assert "0 lessons taken back" in teach("bayes", "rollback")
+
+
 def test_a_damaged_model_is_made_again(folder, teach):
     index = corpus(folder, 10)
     teach("learn", "spam", index.parent / "1 of them.eml")

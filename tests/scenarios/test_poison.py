@@ -75,7 +75,7 @@ def teach(control, messages, label, **headers):
 
 def test_a_thousand_lessons_of_one_user_move_no_verdict(make_gateway, sink):
     gateway = make_gateway(backend=sink.url, extra=UNLIMITED)
-    gateway.expect("lesson-harmful", "lesson-refused")
+    gateway.expect("lesson-harmful", "lesson-refused", "lesson-accepted")
     control, words = Control(gateway.state / "control.sock"), Words()
     for number in range(KNOWN):
         assert teach(control, [words.mail(True, number)], "spam") == 1
@@ -96,6 +96,13 @@ def test_a_thousand_lessons_of_one_user_move_no_verdict(make_gateway, sink):
         assert [action for action, _ in after] == [action for action, _ in before]
         assert [odds > 0 for _, odds in after] == [odds > 0 for _, odds in before]
         assert moved < 1, "no move is near a change of verdict"
+    # What was refused may be looked at, and taken after all.
+    refused = json.loads(gateway.run("bayes", "review", "--json").stdout)["refused"]
+    assert {lesson["who"] for lesson in refused} == {"mallory@example.net", "trudy@example.net"}
+    logged = gateway.api("/api/v1/bayes")["logged"]
+    assert gateway.run("bayes", "accept", refused[0]["id"]).returncode == 0
+    assert gateway.api("/api/v1/bayes")["logged"] == logged + 1
+    assert gateway.run("bayes", "accept", refused[0]["id"]).returncode == 1
     # What users say truly is still heard.
     heard = sum(teach(control, [words.mail(n % 2 == 0, 40000 + n)], "ham" if n % 2 else "spam",
                       **{"Deliver-To": f"user{n}@example.net"}) for n in range(20))

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "bayes/known.h"
 #include "bayes/teacher.h"
+#include "core/db.h"
 #include "tests/unit/bayes/lessons.h"
 
 static char folder[40];
@@ -36,6 +38,9 @@ static int drop_folder(void **state)
 	drop("log.db");
 	drop("log.db-wal");
 	drop("log.db-shm");
+	drop("checkpoint.0");
+	drop("checkpoint.1");
+	drop("checkpoint.2");
 	return rmdir(folder);
 }
 
@@ -474,6 +479,96 @@ static void a_trial_leaves_no_trace(void **state)
 	teacher_close(&t);
 }
 
+static void damage(const char *name, off_t at)
+{
+	char path[100], octet;
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	int fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &octet, 1, at), 1);
+	octet ^= 1;
+	assert_int_equal(pwrite(fd, &octet, 1, at), 1);
+	close(fd);
+}
+
+/* The first lesson cannot be replayed any more. */
+static void spoil_first_lesson(void)
+{
+	char path[100];
+	struct err err;
+	const struct db_options options = {.schema = "", .version = 99};
+	snprintf(path, sizeof(path), "%s/log.db", folder);
+	struct db *db = db_open(path, "log", &options, &err);
+	assert_non_null(db);
+	assert_int_equal(db_exec(db, "UPDATE lesson SET features = 'x' WHERE id = 1", "spoil", &err), 0);
+	db_close(&db);
+}
+
+static void begins_at_a_checkpoint(void **state)
+{
+	uint8_t live[32], rebuilt[32];
+	int64_t count;
+	struct err err;
+	struct journal_checkpoint c;
+	struct teacher *t = open_it();
+	/* An hour each: a checkpoint after 120, and the next a day and 100 lessons later. */
+	for (uint64_t i = 0; i < 300; i++) {
+		teach(t, i, i % 2, i < 250 ? "alice" : "mallory");
+		if (i % 30 == 29)
+			assert_int_equal(teacher_sync(t, &err), 0);
+	}
+	assert_int_equal(journal_checkpoint(teacher_journal(t), 0, &c, &err), 1);
+	assert_true(c.position == 240);
+	assert_int_equal(journal_checkpoint(teacher_journal(t), 1, &c, &err), 1);
+	assert_true(c.position == 120);
+	assert_int_equal(journal_checkpoint(teacher_journal(t), 2, &c, &err), 0);
+	digest(t, live);
+	spoil_first_lesson();
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, rebuilt);
+	assert_memory_equal(live, rebuilt, 32);
+	/* A damaged one is passed over for the older one; nothing else would do. */
+	damage("checkpoint.1", 4096 * 500 + 8);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, rebuilt);
+	assert_memory_equal(live, rebuilt, 32);
+	/* What was undone is in neither of those that hold. */
+	const struct journal_which mallory = {.who = STR("mallory")};
+	assert_int_equal(teacher_undo(t, &mallory, &count, &err), 0);
+	assert_int_equal(count, 50);
+	assert_int_equal(finish(t), 0);
+	assert_int_equal(journal_checkpoint(teacher_journal(t), 1, &c, &err), 1);
+	assert_int_equal(teach(t, 200, true, "bob"), JOURNAL_RELABELED);
+	assert_int_equal(journal_checkpoint(teacher_journal(t), 0, &c, &err), 1);
+	assert_true(c.position == 120);
+	damage("checkpoint.0", 4096 * 500 + 8);
+	assert_int_equal(teacher_rebuild(t, &err), -1);
+	assert_non_null(strstr(err.text, "lesson 1 is damaged"));
+	teacher_close(&t);
+}
+
+static void rolls_back_to_a_checkpoint(void **state)
+{
+	uint8_t then[32], now[32];
+	int64_t count;
+	struct err err;
+	struct teacher *t = open_it();
+	for (uint64_t i = 0; i < 120; i++)
+		teach(t, i, i % 2, "alice");
+	assert_int_equal(teacher_roll_back(t, 0, &count, &err), 0);
+	assert_int_equal(teacher_sync(t, &err), 0);
+	digest(t, then);
+	for (uint64_t i = 120; i < 160; i++)
+		teach(t, i, i % 3 == 0, "mallory");
+	assert_int_equal(teacher_roll_back(t, 1, &count, &err), 0);
+	assert_int_equal(teacher_roll_back(t, 0, &count, &err), 1);
+	assert_int_equal(count, 40);
+	assert_int_equal(finish(t), 0);
+	digest(t, now);
+	assert_memory_equal(then, now, 32);
+	teacher_close(&t);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, drop_folder)
 
 int main(void)
@@ -490,6 +585,8 @@ int main(void)
 		IN_FOLDER(copies_thin_out),
 		IN_FOLDER(refuses_what_spoils_known_mail),
 		IN_FOLDER(a_trial_leaves_no_trace),
+		IN_FOLDER(begins_at_a_checkpoint),
+		IN_FOLDER(rolls_back_to_a_checkpoint),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
