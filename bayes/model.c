@@ -26,7 +26,7 @@
 #define BALANCE_MIN_SEEN 20.0
 /* Counts */
 #define PRIOR_STRENGTH 0.03 /* documents' worth of "undecided" that every token starts with */
-#define LEAST_DISTANCE 0.4  /* tokens nearer to undecided than this are not heard */
+#define LEAST_ODDS     9.0  /* tokens nearer to undecided than this are not heard */
 #define COUNTS_KNEE    7.0  /* log-odds from where on they grow as their logarithm */
 #define HARDLY_KNOWN   5.0  /* messages of a class */
 /* Novelty */
@@ -56,6 +56,7 @@ struct look {
 	struct opinion opinion;
 	double familiar[2];		  /* share of its tokens that each class knows */
 	double seen[2];			  /* messages of ham, of spam */
+	double worth[2];		  /* of a document of ham, of spam, in those of the rarer class */
 	ptrdiff_t slots[FEATURES_TOKENS]; /* of its tokens, -1 for unknown ones */
 };
 
@@ -243,40 +244,44 @@ static double gram_view(const struct table *t, const struct features *f)
 }
 
 /*
- * What the token alone would say. Its evidence is counted in documents of the rarer
- * class, so that a flood of one class does not make every new token speak for it.
+ * What the token alone would say, as documents of spam to documents of ham. They are counted as
+ * those of the rarer class, so that a flood of one class does not make every new token speak for it.
  */
-static bool token_says(const struct table_token *token, const struct look *look, double *odds_r)
+struct odds {
+	double spam, ham;
+};
+
+static bool token_says(const struct table_token *token, const struct look *look, struct odds *odds_r)
 {
-	double ham = token->ham / (look->seen[0] + 1), spam = token->spam / (look->seen[1] + 1);
-	double weight = (ham + spam) * least_seen(look);
-	if (weight <= 0)
-		return false;
-	double p =
-		(PRIOR_STRENGTH * 0.5 + weight * (spam / (ham + spam))) / (PRIOR_STRENGTH + weight);
-	if (fabs(p - 0.5) < LEAST_DISTANCE)
-		return false;
-	*odds_r = p / (1 - p);
-	return true;
+	odds_r->spam = PRIOR_STRENGTH / 2 + token->spam * look->worth[1];
+	odds_r->ham = PRIOR_STRENGTH / 2 + token->ham * look->worth[0];
+	return odds_r->spam >= LEAST_ODDS * odds_r->ham || odds_r->ham >= LEAST_ODDS * odds_r->spam;
 }
 
 /* A sum of logarithms, of which few are taken: odds are multiplied as long as there is room. */
 struct product {
-	double factor, sum;
+	struct odds odds;
+	double sum;
 };
 
-static void add_log(struct product *p, double odds)
+static bool has_room(double factor)
 {
-	p->factor *= odds;
-	if (p->factor > 1e200 || p->factor < 1e-200) {
-		p->sum += math_log(p->factor);
-		p->factor = 1;
+	return factor > 1e-100 && factor < 1e100;
+}
+
+static void add_log(struct product *p, const struct odds *odds)
+{
+	p->odds.spam *= odds->spam;
+	p->odds.ham *= odds->ham;
+	if (!has_room(p->odds.spam) || !has_room(p->odds.ham)) {
+		p->sum += math_log(p->odds.spam / p->odds.ham);
+		p->odds = (struct odds){1, 1};
 	}
 }
 
 static double product_log(const struct product *p)
 {
-	return p->sum + math_log(p->factor);
+	return p->sum + math_log(p->odds.spam / p->odds.ham);
 }
 
 static double beyond_knee(double x)
@@ -287,10 +292,10 @@ static double beyond_knee(double x)
 
 static void token_views(const struct table *t, const struct features *f, struct look *look)
 {
-	struct product product = {1, 0};
+	struct product product = {{1, 1}, 0};
 	double heard = 0, words = 0, known[2] = {0, 0};
 	for (size_t i = 0; i < f->token_count; i++) {
-		double odds;
+		struct odds odds;
 		if (i + AHEAD < f->token_count)
 			table_expect_token(t, f->tokens[i + AHEAD]);
 		look->slots[i] = table_find(t, f->tokens[i]);
@@ -301,7 +306,7 @@ static void token_views(const struct table *t, const struct features *f, struct 
 		known[1] += token.spam > 0;
 		words += token.weight.value;
 		if (token_says(&token, look, &odds)) {
-			add_log(&product, odds);
+			add_log(&product, &odds);
 			heard++;
 		}
 	}
@@ -330,6 +335,8 @@ static void look_at_tokens(const struct table *t, const struct features *f, stru
 {
 	for (int class = 0; class < 2; class ++)
 		look->seen[class] = get(&t->header->seen[class]);
+	for (int class = 0; class < 2; class ++)
+		look->worth[class] = least_seen(look) / (look->seen[class] + 1);
 	look->opinion = (struct opinion){.log_odds = 0};
 	token_views(t, f, look);
 }
@@ -360,15 +367,16 @@ void model_weigh(const struct model *m, const struct features *f, double *weight
 {
 	const struct table *t = &m->table;
 	struct look look;
-	double sum = 0, odds;
+	double sum = 0;
 	look_at_tokens(t, f, &look);
 	for (size_t i = 0; i < f->token_count; i++) {
 		weights_r[i] = 0;
 		if (look.slots[i] < 0)
 			continue;
 		struct table_token token = table_token(t, (size_t)look.slots[i]);
+		struct odds odds;
 		if (token_says(&token, &look, &odds))
-			weights_r[i] = math_log(odds);
+			weights_r[i] = math_log(odds.spam / odds.ham);
 		sum += weights_r[i];
 	}
 	double share = sum != 0 ? COUNTS_SHARE * look.opinion.counts / sum : 0;
@@ -487,9 +495,7 @@ static void learn_counts(
 	for (size_t i = 0; i < f->token_count; i++) {
 		if (look->slots[i] < 0)
 			look->slots[i] = (ptrdiff_t)table_take(t, f->tokens[i]);
-		struct table_token token = table_token(t, (size_t)look->slots[i]);
-		*(spam ? &token.spam : &token.ham) += counted;
-		table_set_token(t, (size_t)look->slots[i], &token);
+		table_count(t, (size_t)look->slots[i], spam, counted);
 	}
 }
 

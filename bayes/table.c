@@ -17,7 +17,6 @@ enum {
 	VERSION = 4,
 	HEADER_BYTES = 4096,
 	HALF_LIFE_DAYS = 180,
-	PROBES = 16, /* of a token, from its slot on */
 };
 
 static const char magic[8] = "GPBAYES";
@@ -334,33 +333,14 @@ void table_set_finding(struct table *t, uint32_t finding, struct table_weight we
 
 /* Tokens */
 
-static uint64_t key_of(uint64_t token)
-{
-	uint64_t key = token >> 40;
-	return key ? key : 1;
-}
-
-ptrdiff_t table_find(const struct table *t, uint64_t token)
-{
-	for (size_t i = 0; i < PROBES; i++) {
-		size_t slot = (token + i) % TABLE_TOKENS;
-		uint64_t word = load(&t->tokens[2 * slot]);
-		if (word >> 40 == key_of(token))
-			return (ptrdiff_t)slot;
-		if (word == 0)
-			return -1;
-	}
-	return -1;
-}
-
 size_t table_take(struct table *t, uint64_t token)
 {
 	size_t rarest = 0;
 	double least = -1;
-	for (size_t i = 0; i < PROBES; i++) {
+	for (size_t i = 0; i < TABLE_PROBES; i++) {
 		size_t slot = (token + i) % TABLE_TOKENS;
 		uint64_t word = load(&t->tokens[2 * slot]);
-		if (word >> 40 == key_of(token))
+		if (word >> 40 == table_key(token))
 			return slot;
 		if (word == 0) {
 			rarest = slot;
@@ -373,6 +353,6 @@ size_t table_take(struct table *t, uint64_t token)
 		}
 	}
 	store(&t->tokens[2 * rarest + 1], epoch_now(t) % TABLE_EPOCHS);
-	store(&t->tokens[2 * rarest], key_of(token) << 40);
+	store(&t->tokens[2 * rarest], table_key(token) << 40);
 	return rarest;
 }

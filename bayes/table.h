@@ -22,6 +22,7 @@ enum {
 	TABLE_GRAMS = 1 << 22,
 	TABLE_TOKENS = 1 << 22,
 	TABLE_FINDINGS = 1 << 14,
+	TABLE_PROBES = 16, /* of a token, from its slot on */
 	TABLE_FADE_STEPS = 4, /* in a half-life: values fade in these steps */
 };
 
@@ -185,6 +186,26 @@ static inline void table_set_token(
 		&t->tokens[2 * slot + 1], table_pack(t, token->weight), memory_order_relaxed);
 }
 
+static inline uint64_t table_key(uint64_t token)
+{
+	uint64_t key = token >> 40;
+	return key ? key : 1;
+}
+
+/* The slot of a token, or -1 if it is not known. */
+static inline ptrdiff_t table_find(const struct table *t, uint64_t token)
+{
+	for (size_t i = 0; i < TABLE_PROBES; i++) {
+		size_t slot = (token + i) % TABLE_TOKENS;
+		uint64_t word = atomic_load_explicit(&t->tokens[2 * slot], memory_order_relaxed);
+		if (word >> 40 == table_key(token))
+			return (ptrdiff_t)slot;
+		if (word == 0)
+			return -1;
+	}
+	return -1;
+}
+
 /* Say early which slots will be read: most are in no cache. */
 static inline void table_expect_gram(const struct table *t, uint32_t gram)
 {
@@ -196,11 +217,26 @@ static inline void table_expect_token(const struct table *t, uint64_t token)
 	__builtin_prefetch((const void *)&t->tokens[2 * (token % TABLE_TOKENS)]);
 }
 
+/* One more document of a class, or a part of one. Most often nothing has faded since the last. */
+static inline void table_count(struct table *t, size_t slot, bool spam, double documents)
+{
+	uint64_t word = atomic_load_explicit(&t->tokens[2 * slot], memory_order_relaxed);
+	uint64_t weight = atomic_load_explicit(&t->tokens[2 * slot + 1], memory_order_relaxed);
+	uint64_t more = (uint64_t)(int64_t)(documents * TABLE_COUNT_ONE + 0.5);
+	unsigned shift = spam ? 20 : 0;
+	if (table_fading(t, weight) == 1 && (word >> shift & TABLE_FIELD_MAX) + more <= TABLE_FIELD_MAX) {
+		atomic_store_explicit(
+			&t->tokens[2 * slot], word + (more << shift), memory_order_relaxed);
+		return;
+	}
+	struct table_token token = table_token(t, slot);
+	*(spam ? &token.spam : &token.ham) += (double)more / TABLE_COUNT_ONE;
+	table_set_token(t, slot, &token);
+}
+
 struct table_weight table_finding(const struct table *table, uint32_t finding);
 void table_set_finding(struct table *table, uint32_t finding, struct table_weight weight);
-/* The slot of a token, or -1 if it is not known. */
-ptrdiff_t table_find(const struct table *table, uint64_t token);
-/* The same; if it is not known, it takes a free slot, or that of the rarest neighbour. */
+/* The slot of a token; if it is not known, it takes a free slot, or that of the rarest neighbour. */
 size_t table_take(struct table *table, uint64_t token);
 
 #endif
