@@ -22,7 +22,7 @@ struct trainer {
 	struct role_self *self;
 	struct teacher *teacher;
 	struct orders *orders;
-	struct channel *bench;
+	struct channel *bench, *web;
 	struct arena *arena;
 	struct loop_timer *sync;
 	size_t open_lessons;
@@ -220,6 +220,11 @@ static void on_order(struct trainer *t, struct channel *channel, const struct ip
 {
 	struct buf text = BUF_INIT;
 	enum keep_result result;
+	/* Fronts, which speak with strangers, give lessons and nothing else. */
+	if (channel != t->web) {
+		answer(channel, packet->id, KEEP_REFUSED, STR("orders are web's"));
+		return;
+	}
 	orders_take(t->orders, packet, &result, &text);
 	answer(channel, packet->id, result, buf_str(&text));
 	buf_free(&text);
@@ -240,6 +245,8 @@ static void on_closed(void *context, struct channel *channel)
 	struct trainer *t = context;
 	if (t->bench == channel)
 		t->bench = NULL;
+	if (t->web == channel)
+		t->web = NULL;
 	for (struct lesson *l = lessons; l; l = l->next)
 		if (l->from == channel)
 			l->from = NULL;
@@ -298,6 +305,8 @@ static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 	struct channel *channel = channel_new(self->loop, fd, LIMIT_IPC_WINDOW, &ops, t);
 	if (peer->role == ROLE_INSPECTOR)
 		t->bench = channel;
+	if (peer->role == ROLE_WEB)
+		t->web = channel;
 }
 
 static void drain(struct role_self *self)
