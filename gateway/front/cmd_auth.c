@@ -32,7 +32,9 @@ static void check(struct session *s, const struct sasl *sasl)
 {
 	const struct account *account = accounts_check(&s->front->accounts, sasl->name, sasl->password);
 
-	if (account) {
+	/* Its domain may have gone since it was made. */
+	if (account && config_find_domain(s->front->config,
+			       str_skip(account->address, str_rchr(account->address, '@') + 1))) {
 		s->facts.account = account->address;
 		shared_add(s->front->shared, SHARED_AUTH_SUCCESSES, 1);
 		note(s, LOG_LEVEL_INFO, "authenticated", account->address);

@@ -458,6 +458,10 @@ def test_accounts_come_and_go(submission, relay):
         assert smtp.command("AUTH PLAIN " + encoded("", "bob@example.com", other)).code == 235
     text = gateway.run("account", "list").stdout
     assert "bob@example.com" in text and other not in text
+    gateway.conf.write_text(gateway.text().replace('domain "example.com"', 'domain "example.org"'))
+    assert gateway.reload()["event"] == "reloaded"
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "bob@example.com", other)).code == 535, "its domain is gone"
 
 
 def test_networks_and_accounts_side_by_side(make_submission, closing, relay):
