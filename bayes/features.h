@@ -35,6 +35,7 @@ struct features {
 	uint32_t *findings;
 	size_t finding_count;
 	const struct str *finding_names; /* NULL in a lesson that was decoded */
+	uint64_t tenant; /* whose mail it is (tenant.h); 0: nobody's in particular */
 };
 
 /* From the arena of the mail; without findings. */

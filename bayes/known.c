@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bayes/tenant.h"
+
 struct message {
 	struct features features;
 	struct str who;
@@ -51,6 +53,7 @@ static int keep(void *context, const struct journal_entry *e, struct err *err)
 	struct message *m = &k->messages[e->spam][k->count[e->spam]++];
 	const struct features *f = &e->features;
 	*m = (struct message){.features = *f, .who = arena_dup(k->arena, e->who)};
+	m->features.tenant = tenant_key(model_salt(k->trial), e->tenant);
 	m->features.grams = keep_all(k->arena, f->grams, f->gram_count * sizeof(f->grams[0]));
 	m->features.tokens = keep_all(k->arena, f->tokens, f->token_count * sizeof(f->tokens[0]));
 	m->features.findings =

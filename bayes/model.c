@@ -8,6 +8,7 @@
 #include "bayes/findings.h"
 #include "bayes/math.h"
 #include "bayes/table.h"
+#include "bayes/tenant.h"
 
 /*
  * Chosen on the SpamAssassin corpus, in order of arrival and shuffled, with and without
@@ -44,6 +45,9 @@
 #define COUNTED_LEAST  0.1 /* of a message whose label is not believed at all */
 #define CONFIDENCE     1.3 /* log-odds to one unit of natural log-odds, as measured */
 #define PROGRESS_RATE  0.005
+
+/* A tenant learns till the whole is this far on its side. */
+#define TENANT_SCALE 1.5
 
 enum { AHEAD = 16 }; /* slots that are expected before they are read */
 
@@ -349,6 +353,7 @@ static void look_at(const struct table *t, const struct features *f, struct look
 	o->log_odds = GRAMS_SHARE * o->grams + WORDS_SHARE * o->words + COUNTS_SHARE * o->counts;
 	if (look->seen[0] + look->seen[1] > 0)
 		o->log_odds += novelty(t, look);
+	o->log_odds += tenant_view(t, f);
 	if (f->finding_count > 0) {
 		o->findings = findings_view(t, f);
 		o->log_odds += findings_heard(o->findings);
@@ -538,6 +543,7 @@ struct opinion model_learn(struct model *m, const struct features *f, bool spam,
 	learn_counts(t, f, &look, spam, believed);
 	learn_words(t, f, &look, weight * (spam - math_logistic(look.opinion.words)));
 	findings_learn(t, f, weight * (spam - math_logistic(look.opinion.findings)));
+	tenant_learn(t, f, believed * (spam - math_logistic(look.opinion.log_odds / TENANT_SCALE)));
 	note_progress(t->header, &look, spam);
 	return look.opinion;
 }

@@ -7,6 +7,7 @@
 
 #include "bayes/checkpoint.h"
 #include "bayes/known.h"
+#include "bayes/tenant.h"
 
 enum { LESSONS_A_STEP = 50, DAY = 86400 };
 
@@ -26,10 +27,12 @@ struct teacher {
 static int learn_entry(void *context, const struct journal_entry *e, struct err *err)
 {
 	struct model *model = context;
+	struct features features = e->features;
+	features.tenant = tenant_key(model_salt(model), e->tenant);
 	if (e->is_counted)
 		model_count(model, e->spam);
 	else
-		model_learn(model, &e->features, e->spam, e->time);
+		model_learn(model, &features, e->spam, e->time);
 	model_set_position(model, e->id);
 	return 0;
 }
@@ -300,6 +303,7 @@ int teacher_teach(struct teacher *t, const struct journal_entry *entry,
 	struct journal_entry e = *entry;
 	e.near = e.harm = 0;
 	e.is_counted = e.is_refused = false;
+	e.features.tenant = tenant_key(model_salt(t->model), e.tenant);
 	if (journal_find(t->journal, e.hash, e.spam, change_r, err) < 0)
 		return -1;
 	if (*change_r == JOURNAL_REFUSED)

@@ -14,6 +14,7 @@
 #include "bayes/lesson.h"
 #include "bayes/math.h"
 #include "bayes/status.h"
+#include "bayes/tenant.h"
 #include "core/filter.h"
 
 struct bayes_conf {
@@ -103,6 +104,21 @@ static void add_findings(const struct filter_call *call, const uint8_t salt[16],
 	findings_add(features, salt, names, earlier->n, call->arena);
 }
 
+/* The recipients' domain, if it is that of all: one judgement is for all of them. */
+static uint64_t tenant_of(const struct facts *facts, const uint8_t salt[16])
+{
+	char scratch[MAIL_DOMAIN_MAX];
+	struct str first = STR("");
+	for (size_t i = 0; i < facts->rcpt_to.n; i++) {
+		struct str address = facts->rcpt_to.v[i];
+		struct str domain = str_skip(address, str_rchr(address, '@') + 1);
+		if (i > 0 && !str_ieq(domain, first))
+			return 0;
+		first = domain;
+	}
+	return mail_domain_key(first, scratch, &first) ? tenant_key(salt, first) : 0;
+}
+
 static enum step bayes_run(struct filter_call *call)
 {
 	const struct bayes_conf *c = call->conf;
@@ -114,6 +130,7 @@ static enum step bayes_run(struct filter_call *call)
 	struct features features;
 	features_of(call->mail, model_salt(c->model), &features);
 	add_findings(call, model_salt(c->model), &features);
+	features.tenant = tenant_of(call->facts, model_salt(c->model));
 	struct opinion o = model_classify(c->model, &features);
 	call->verdict->bayes = ARENA_NEW(call->arena, struct verdict_bayes);
 	call->verdict->bayes->log_odds = o.log_odds;

@@ -56,9 +56,9 @@ class Control(http.client.HTTPConnection):
         return answer.status, answer.read().decode()
 
 
-def verdict(control, message):
+def verdict(control, message, to="alice@example.net"):
     """What is done with it, which band it is in, and the log-odds behind that."""
-    status, body = control.post("/checkv2", message, Rcpt="alice@example.net", IP="192.0.2.1")
+    status, body = control.post("/checkv2", message, Rcpt=to, IP="192.0.2.1")
     assert status == 200, body
     answer = json.loads(body)
     band = [name for name in answer["symbols"] if name.startswith("BAYES_")]
@@ -110,6 +110,33 @@ def test_a_thousand_lessons_of_one_user_move_no_verdict(make_gateway, sink):
     assert heard >= 19
     counters = dict(re.findall(r"^gatepost_(lessons_\w+_total) (\d+)$", gateway_metrics(control), re.M))
     assert int(counters["lessons_harmful_total"]) > 0, counters
+
+
+def test_domains_have_opinions_of_their_own(make_gateway, sink):
+    others = "".join(f'domain "{name}" {{ backend = {{ "{sink.url}" }} }} ' for name in ("example.org", "example.com"))
+    gateway = make_gateway(backend=sink.url, extra=UNLIMITED + others)
+    control, words = Control(gateway.state / "control.sock"), Words()
+    for number in range(60):
+        assert teach(control, [words.mail(True, number)], "spam") == 1
+        assert teach(control, [words.mail(False, number)], "ham") == 1
+    own = words.vocabulary(100)
+    issues = [words.message(words.text(own, 60, 1), "news@example.com", 500 + n) for n in range(30)]
+    for number in range(12):
+        for label, domain in (("spam", "example.net"), ("ham", "example.org")):
+            assert teach(control, [issues[2 * number + (label == "ham")]], label,
+                         **{"Deliver-To": f"user{number}@{domain}"}) == 1
+    odds = {domain: verdict(control, issues[29], f"bob@{domain}")[1]
+            for domain in ("example.net", "example.org", "example.com")}
+    print(odds)
+    assert odds["example.net"] > 1 and odds["example.org"] < -1
+    assert odds["example.org"] < odds["example.com"] < odds["example.net"], "the others see what all see"
+    # One judgement for recipients in both is that of all.
+    control.putrequest("POST", "/checkv2")
+    for name, value in (("Rcpt", "bob@example.net"), ("Rcpt", "bob@example.org"), ("IP", "192.0.2.1"),
+                        ("Content-Length", len(issues[29]))):
+        control.putheader(name, value)
+    control.endheaders(issues[29])
+    assert f"log-odds of spam are {odds['example.com']:.1f}." in control.getresponse().read().decode()
 
 
 def gateway_metrics(control):

@@ -14,6 +14,7 @@
 
 #include "bayes/known.h"
 #include "bayes/teacher.h"
+#include "bayes/tenant.h"
 #include "core/db.h"
 #include "tests/unit/bayes/lessons.h"
 
@@ -479,6 +480,61 @@ static void a_trial_leaves_no_trace(void **state)
 	teacher_close(&t);
 }
 
+/* A newsletter whose words nobody else uses, each issue a third new. */
+static const struct features *issue(struct made_up *m, uint64_t number)
+{
+	lessons_make(m, true, 70000 + number);
+	for (size_t i = 0; i < LESSON_FEATURES; i++) {
+		uint64_t word = 40000 + i + (i % 3 ? 0 : number * 1000);
+		m->tokens[i] = word * 0x9e3779b97f4a7c15u;
+		m->grams[i] = (uint32_t)(word * 2654435761u);
+	}
+	return &m->features;
+}
+
+static double asked_by(struct teacher *t, const struct features *features, const char *tenant)
+{
+	struct features f = *features;
+	f.tenant = tenant_key(model_salt(teacher_model(t)), str_c(tenant));
+	return model_classify(teacher_model(t), &f).log_odds;
+}
+
+static void each_tenant_has_his_will(void **state)
+{
+	uint8_t live[32], rebuilt[32];
+	struct made_up made;
+	struct err err;
+	enum journal_change change;
+	struct teacher *t = open_it();
+	for (uint64_t i = 0; i < 200; i++)
+		teach(t, i, i % 2, "admin");
+	lessons_make(&made, true, 9000);
+	double spam = asked_by(t, &made.features, "a.example");
+	for (uint64_t i = 0; i < 20; i++) {
+		char hash[32];
+		snprintf(hash, sizeof(hash), "issue %llu", (unsigned long long)i);
+		struct journal_entry e = {.time = 1795176000, .spam = i % 2, .hash = str_c(hash),
+			.who = STR("admin"), .channel = STR("cli"),
+			.tenant = i % 2 ? STR("a.example") : STR("b.example"),
+			.features = *issue(&made, i)};
+		assert_int_equal(teacher_teach(t, &e, &change, &err), 0);
+	}
+	issue(&made, 100);
+	double all = asked_by(t, &made.features, ""), other = asked_by(t, &made.features, "c.example");
+	assert_true(asked_by(t, &made.features, "a.example") > 1);
+	assert_true(asked_by(t, &made.features, "b.example") < -1);
+	assert_true(all == other && all > -3 && all < 3);
+	/* What they do not quarrel about is as it was. */
+	lessons_make(&made, true, 9000);
+	assert_true(asked_by(t, &made.features, "a.example") > spam - 1);
+	assert_true(asked_by(t, &made.features, "b.example") > spam - 1);
+	digest(t, live);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, rebuilt);
+	assert_memory_equal(live, rebuilt, 32);
+	teacher_close(&t);
+}
+
 static void damage(const char *name, off_t at)
 {
 	char path[100], octet;
@@ -585,6 +641,7 @@ int main(void)
 		IN_FOLDER(copies_thin_out),
 		IN_FOLDER(refuses_what_spoils_known_mail),
 		IN_FOLDER(a_trial_leaves_no_trace),
+		IN_FOLDER(each_tenant_has_his_will),
 		IN_FOLDER(begins_at_a_checkpoint),
 		IN_FOLDER(rolls_back_to_a_checkpoint),
 	};
