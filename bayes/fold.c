@@ -123,23 +123,23 @@ static char *put(char *out, uint32_t code)
 #define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
 
 /*
- * Most text: eight octets of printable ASCII without two blanks side by side become lower case
- * at once. false: they are something else, and nothing was done.
+ * Most text: of the next eight octets, those before the first one that is no printable ASCII or is
+ * a second blank become lower case at once. Returns how many; all eight are written.
  */
-static inline bool fold_eight(const char *in, bool blank, char *out)
+static inline size_t fold_eight(const char *in, bool blank, char *out)
 {
 	uint64_t w;
 	memcpy(&w, in, sizeof(w));
 	w = le64toh(w);
-	/* The highest bit of each octet says yes. */
+	/* The highest bit of each octet says yes. Borrows and carries go astray behind the first
+	 * stop alone. */
 	uint64_t odd = (w | (w - EACH(' '))) & EACH(0x80);
 	uint64_t blanks = ~((w ^ EACH(' ')) + EACH(0x7f)) & EACH(0x80);
-	if (odd || (blanks & (blanks << 8 | (blank ? 0x80 : 0))))
-		return false;
+	uint64_t stops = odd | (blanks & (blanks << 8 | (blank ? 0x80 : 0)));
 	uint64_t capitals = (w + EACH(0x80 - 'A')) & ~(w + EACH(0x7f - 'Z')) & EACH(0x80);
 	w = htole64(w | capitals >> 2);
 	memcpy(out, &w, sizeof(w));
-	return true;
+	return stops ? (size_t)__builtin_ctzll(stops) / 8 : 8;
 }
 
 void fold_text(struct str text, size_t cap, struct buf *out)
@@ -151,11 +151,13 @@ void fold_text(struct str text, size_t cap, struct buf *out)
 	const char *in = text.p, *end = in + text.n;
 	bool blank = true;
 	while (in < end && (size_t)(p - start) < cap) {
-		if (end - in >= 8 && (size_t)(p - start) + 8 <= cap && fold_eight(in, blank, p)) {
-			in += 8;
-			p += 8;
-			blank = p[-1] == ' ';
-			continue;
+		if (end - in >= 8 && (size_t)(p - start) + 8 <= cap) {
+			size_t n = fold_eight(in, blank, p);
+			in += n;
+			p += n;
+			blank = n ? p[-1] == ' ' : blank;
+			if (n == 8)
+				continue;
 		}
 		uint32_t code = (unsigned char)*in;
 		size_t len = code < 0x80 ? 1 : str_utf8(str_from(in, (size_t)(end - in)), &code);
