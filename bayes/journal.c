@@ -436,6 +436,11 @@ int journal_given(
 	return number(j, st, count_r, err);
 }
 
+int journal_count_refused(struct journal *j, int64_t *count_r, struct err *err)
+{
+	return number(j, db_prepare(j->db, "SELECT count(*) FROM trait WHERE refused"), count_r, err);
+}
+
 int journal_copies(struct journal *j, int64_t of, int64_t *count_r, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT count(*) FROM trait JOIN lesson ON id = lesson"

@@ -108,6 +108,7 @@ int journal_known(struct journal *journal, const struct journal_known *which, jo
 /* The newest refused lessons, newest first, without features. */
 int journal_refused(struct journal *journal, int64_t most, journal_each *each, void *context,
 	struct err *err);
+int journal_count_refused(struct journal *journal, int64_t *count_r, struct err *err);
 /* A refused lesson is to hold after all: 1, and the journal is stale; 0: there is none; -1. */
 int journal_accept(struct journal *journal, int64_t id, struct err *err);
 

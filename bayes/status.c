@@ -19,6 +19,8 @@ static const struct field status_fields[] = {
 	FIELD_BOOL(struct bayes_status, rebuilding),
 	FIELD_STR(struct bayes_status, trouble),
 	FIELD_INT(struct bayes_status, logged),
+	FIELD_INT(struct bayes_status, refused),
+	FIELD_INT(struct bayes_status, checkpoint),
 	FIELD_STR(struct bayes_status, fingerprint),
 	FIELD_END,
 };
@@ -72,8 +74,12 @@ int bayes_status_more(const struct model *model, struct journal *journal, struct
 	const struct journal_which all = { .since = 0 };
 	uint8_t digest[32];
 	struct buf text = BUF_INIT;
-	if (journal_count(journal, &all, &s->logged, err) < 0)
+	struct journal_checkpoint newest = { .time = 0 };
+	if (journal_count(journal, &all, &s->logged, err) < 0 ||
+		journal_count_refused(journal, &s->refused, err) < 0 ||
+		journal_checkpoint(journal, 0, &newest, err) < 0)
 		return -1;
+	s->checkpoint = newest.time;
 	model_digest(model, digest);
 	for (size_t i = 0; i < 8; i++)
 		buf_printf(&text, "%02x", digest[i]);

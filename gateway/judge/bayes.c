@@ -140,6 +140,9 @@ static void print_text(const struct bayes_status *s)
 	else
 		printf("model:        %.*s, of %lld lessons that hold in the training log\n",
 			STR_ARG(s->fingerprint), (long long)s->logged);
+	if (s->refused)
+		printf("review:       %lld lessons were refused as harmful: gatepost bayes review\n",
+			(long long)s->refused);
 	if (s->trouble.n)
 		printf("trouble:      it was not made again: %.*s\n", STR_ARG(s->trouble));
 }

@@ -99,7 +99,9 @@ def test_a_thousand_lessons_of_one_user_move_no_verdict(make_gateway, sink):
     # What was refused may be looked at, and taken after all.
     refused = json.loads(gateway.run("bayes", "review", "--json").stdout)["refused"]
     assert {lesson["who"] for lesson in refused} == {"mallory@example.net", "trudy@example.net"}
-    logged = gateway.api("/api/v1/bayes")["logged"]
+    status = gateway.api("/api/v1/bayes")
+    assert status["refused"] == len(refused) and "refused as harmful" in gateway.run("bayes", "status").stdout
+    logged = status["logged"]
     assert gateway.run("bayes", "accept", refused[0]["id"]).returncode == 0
     assert gateway.api("/api/v1/bayes")["logged"] == logged + 1
     assert gateway.run("bayes", "accept", refused[0]["id"]).returncode == 1
