@@ -127,6 +127,9 @@ struct filter {
 	void (*stop)(void *conf); /* gives back what start() took outside the arena; may be NULL */
 	const char *(*version)(const void *conf); /* of the data it judges by, one word; may be NULL */
 	enum step (*run)(struct filter_call *call);
+	/* Adds to what run() left in call->verdict what people alone read, if somebody may: see
+	 * evaluation_explain(). May be NULL. */
+	void (*explain)(struct filter_call *call);
 };
 
 /* 1: *answer_r is the answer (maybe TIMEOUT). 0: registered, return STEP_WAIT soon. */

@@ -76,7 +76,7 @@ struct record_template {
 
 struct verdict_bayes {
 	double log_odds;
-	struct str_list strongest; /* features, as text: for administrators, never for the sender */
+	struct str_list strongest; /* features, as text, if asked for: for administrators, never for the sender */
 };
 struct verdict {
 	int action; /* what the sender would be told: the mildest over the recipients unless all agree */

@@ -25,6 +25,11 @@ struct bayes_conf {
 	char *version;
 };
 
+/* What explain() needs of run(). */
+struct bayes_state {
+	struct features features;
+};
+
 #define AT(member) offsetof(struct bayes_conf, member)
 static const struct option bayes_options[] = {
 	{"model", OPTION_STRING, AT(model_path), "",
@@ -79,21 +84,6 @@ static int bayes_start(void *conf, const struct env *env, struct err *err)
 	return c->model ? 0 : -1;
 }
 
-/* Nobody asks why where it is undecided. */
-static void explain_verdict(
-	struct filter_call *call, const struct model *model, const struct features *features)
-{
-	struct verdict_bayes *bayes = call->verdict->bayes;
-	struct str texts[EXPLAIN_MAX];
-	if (fabs(bayes->log_odds) < 1)
-		return;
-	size_t n = explain(model, call->mail, features, texts);
-	bayes->strongest.v = ARENA_ARRAY(call->arena, n, struct str);
-	bayes->strongest.n = n;
-	for (size_t i = 0; i < n; i++)
-		bayes->strongest.v[i] = arena_dup(call->arena, texts[i]);
-}
-
 /* Those of all filters before this one; metas come later. */
 static void add_findings(const struct filter_call *call, const uint8_t salt[16], struct features *features)
 {
@@ -127,20 +117,35 @@ static enum step bayes_run(struct filter_call *call)
 		model_learned(c->model, &spam, &ham);
 	if (!c->model || spam < c->min_learned || ham < c->min_learned)
 		return STEP_DONE;
-	struct features features;
-	features_of(call->mail, model_salt(c->model), &features);
-	add_findings(call, model_salt(c->model), &features);
-	features.tenant = tenant_of(call->facts, model_salt(c->model));
-	struct opinion o = model_classify(c->model, &features);
+	struct features *features = &((struct bayes_state *)call->state)->features;
+	features_of(call->mail, model_salt(c->model), features);
+	add_findings(call, model_salt(c->model), features);
+	features->tenant = tenant_of(call->facts, model_salt(c->model));
+	struct opinion o = model_classify(c->model, features);
 	call->verdict->bayes = ARENA_NEW(call->arena, struct verdict_bayes);
 	call->verdict->bayes->log_odds = o.log_odds;
-	explain_verdict(call, c->model, &features);
 	size_t band = 0;
 	while (o.log_odds < bands[band].least)
 		band++;
 	report(call, bands[band].name, "%s Its log-odds of spam are %.1f.",
 		bayes_findings[band].sentence, o.log_odds);
 	return STEP_DONE;
+}
+
+/* Nobody asks why where it is undecided. */
+static void bayes_explain(struct filter_call *call)
+{
+	const struct bayes_conf *c = call->conf;
+	const struct bayes_state *state = call->state;
+	struct verdict_bayes *bayes = call->verdict->bayes;
+	struct str texts[EXPLAIN_MAX];
+	if (!bayes || fabs(bayes->log_odds) < 1)
+		return;
+	size_t n = explain(c->model, call->mail, &state->features, texts);
+	bayes->strongest.v = ARENA_ARRAY(call->arena, n, struct str);
+	bayes->strongest.n = n;
+	for (size_t i = 0; i < n; i++)
+		bayes->strongest.v[i] = arena_dup(call->arena, texts[i]);
 }
 
 int bayes_lesson(const void *conf, struct mail *mail, const struct str_list *findings, struct buf *out)
@@ -164,6 +169,8 @@ const struct filter filter_bayes = {
 	.findings = bayes_findings,
 	.options = bayes_options,
 	.conf_size = sizeof(struct bayes_conf),
+	.state_size = sizeof(struct bayes_state),
 	.start = bayes_start,
 	.run = bayes_run,
+	.explain = bayes_explain,
 };

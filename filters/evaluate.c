@@ -399,3 +399,31 @@ int evaluate(struct evaluation *ev, const struct facts *facts, unsigned stage,
 	ev->finished = true;
 	return 1;
 }
+
+void evaluation_explain(struct evaluation *ev)
+{
+	assert(ev->finished);
+	for (size_t i = 0; i < ev->engine->count; i++) {
+		const struct runner *r = &ev->engine->runners[i];
+		const struct slot *slot = &ev->slots[i];
+		struct filter_call call = {
+			.facts = &ev->facts,
+			.stage = stage_for(ev->stage, r->filter),
+			.mail = ev->mail,
+			.conf = r->conf,
+			.state = slot->state,
+			.arena = ev->arena,
+			.auth = &ev->auth,
+			.filter = r->filter,
+			.verdict = &ev->verdict,
+		};
+
+		if (!r->filter->explain || !slot->state || slot->failure.filter.n)
+			continue;
+		if (ev->running)
+			*ev->running = (uint32_t)r->index + 1;
+		r->filter->explain(&call);
+		if (ev->running)
+			*ev->running = 0;
+	}
+}

@@ -62,6 +62,12 @@ struct filter_common {
 #define FILTER_COMMON_ROWS 4
 void engine_common_options(const struct filter *filter, struct option rows_r[FILTER_COMMON_ROWS]);
 
+/*
+ * After a verdict: has filters say why, for people, in what the verdict points to. It may cost as
+ * much as judging did, so nobody asks for it in vain.
+ */
+void evaluation_explain(struct evaluation *ev);
+
 /* The registry, from filters.def; a NULL stands behind the last one. */
 extern const struct filter *const filters[];
 extern const size_t filter_count;

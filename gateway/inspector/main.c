@@ -109,6 +109,15 @@ static int reply(const struct loader_child *child, const struct ipc_packet *requ
 	return result;
 }
 
+/* Why a message was forwarded as it is, nobody asks. */
+static bool is_questioned(const struct verdict *verdict)
+{
+	for (size_t i = 0; i < verdict->recipients.n; i++)
+		if (verdict->recipients.v[i].action != ACTION_FORWARD)
+			return true;
+	return verdict->action != ACTION_FORWARD;
+}
+
 static int answer_evaluate(struct loader_child *child, const struct ipc_packet *request,
 	struct err *err)
 {
@@ -136,6 +145,8 @@ static int answer_evaluate(struct loader_child *child, const struct ipc_packet *
 	entry->last_used = ++inspector->uses;
 	if (!evaluate(entry->evaluation, &r.facts, (unsigned)r.stage, &needs, &verdict))
 		return reply(child, request, EVALUATE_NEEDS, &needs_record, &needs, err);
+	if (is_questioned(&verdict))
+		evaluation_explain(entry->evaluation);
 	int result = reply(child, request, EVALUATE_VERDICT, &verdict_record, &verdict, err);
 	/* Each stage begins afresh, and what is over must not push out what still waits. */
 	cached_drop(entry);

@@ -143,6 +143,7 @@ static int judge_and_print(const struct check_values *o, struct judge_setup *set
 	judge_default_recipient(setup, facts);
 	facts->message_size = (int64_t)answers->message.n;
 	judge_evaluate(setup->engine, answers, facts, is_message, &ev, &verdict);
+	evaluation_explain(ev);
 	rc = print_verdict(&verdict, o->json);
 	evaluation_free(&ev);
 	return rc;

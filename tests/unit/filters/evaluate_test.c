@@ -92,7 +92,21 @@ static enum step run_patient(struct filter_call *call)
 static enum step run_star(struct filter_call *call)
 {
 	report_score(call, "STAR_SAW", (double)call->earlier->n, NULL);
+	*(size_t *)call->state = call->earlier->n;
 	return STEP_DONE;
+}
+
+static unsigned explained;
+static size_t explained_state;
+static void explain_star(struct filter_call *call)
+{
+	explained++;
+	explained_state = *(size_t *)call->state;
+}
+
+static void explain_failing(struct filter_call *call)
+{
+	fail_msg("%s is asked why, and had failed", call->filter->name);
 }
 
 static enum step run_early(struct filter_call *call)
@@ -121,13 +135,14 @@ static const struct option greedy_options[] = {
 
 #define OFF .summary = "x", .disabled_by_default = true
 static const struct filter star = { .name = "star", OFF, .after = after_all,
-	.findings = star_findings, .run = run_star };
+	.findings = star_findings, .state_size = sizeof(size_t), .run = run_star,
+	.explain = explain_star };
 static const struct filter reader = { .name = "reader", OFF, .after = after_chain,
 	.findings = reader_findings, .run = run_reader };
 static const struct filter chain = { .name = "chain", OFF, .findings = chain_findings,
 	.default_timeout = "5s", .run = run_chain };
 static const struct filter failing = { .name = "failing", OFF, .findings = failing_findings,
-	.run = run_failing };
+	.run = run_failing, .explain = explain_failing };
 static const struct filter greedy = { .name = "greedy", OFF, .findings = greedy_findings,
 	.options = greedy_options, .conf_size = sizeof(struct greedy_conf), .authenticates = true,
 	.run = run_greedy };
@@ -286,6 +301,28 @@ static void test_pure(void **state)
 	assert_true(str_eq(buf_str(&first), buf_str(&second)));
 	buf_free(&first);
 	buf_free(&second);
+	end(&b);
+}
+
+/* A filter is asked why behind the verdict alone, when it ran, with what its run() kept. */
+static void test_explain(void **state)
+{
+	struct bench b;
+
+	begin(&b, "filter \"chain\" { enabled = true } filter \"star\" { enabled = true } "
+		"filter \"failing\" { enabled = true }");
+	explained = 0;
+	to_the_end(&b, DNS_TIMEOUT);
+	assert_int_equal(explained, 0);
+	evaluation_explain(b.ev);
+	assert_int_equal(explained, 1);
+	assert_true((double)explained_state == find(&b.verdict, "STAR_SAW")->score);
+	assert_true(explained_state > 0);
+	end(&b);
+	begin(&b, "filter \"chain\" { enabled = true }");
+	to_the_end(&b, DNS_TIMEOUT);
+	evaluation_explain(b.ev);
+	assert_int_equal(explained, 1);
 	end(&b);
 }
 
@@ -509,6 +546,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rounds),
 		cmocka_unit_test(test_pure),
+		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_question_limits),
 		cmocka_unit_test(test_alias_steps),
