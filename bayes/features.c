@@ -9,23 +9,31 @@
 #include "core/limits.h"
 
 enum {
-	GRAM_SET = 16384, /* slots of the sets that keep features single: powers of two, and many
-			     more than features, since neighbours cost time */
-	TOKEN_SET = 16384,
-	SPAN = 2,      /* a pair is of words that are at most so far apart */
+	/* The sets that keep features single: slots, powers of two, and many more than features
+	 * since neighbours cost time. */
+	GRAM_SET = 8192,
+	TOKEN_SET = 8192,
+	GRAMS_MOST = FEATURES_HEADER_BYTES + 2 * FEATURES_TEXT_BYTES,
+	/* A pair is of words that are at most so far apart. Pairs of a text beyond neighbours made
+	 * it worse, those of headers made it better. */
+	HEADER_SPAN = 2,
+	TEXT_SPAN = 1,
 	WORD_MAX = 40, /* a longer word is cut: its start says enough */
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
 	NAME_MAX_BYTES = 60, /* of a header's name */
 	FIELD_NAME_MAX = 40, /* of it, where it stands for its words' field */
-	HEADER_WORD_BYTES = 500,
-	HEADER_GRAM_BYTES = 400,
+	HEADER_WORD_BYTES = 200,
+	HEADER_GRAM_BYTES = 150,
 	TAG_MAX = 60,
 	TEXT_MAX = 60, /* of each of what a token was made of, when it is explained */
 	ASKED_BITS = 1024,
 	SLACK = 8,     /* octets that may be read behind a padded text's end */
 };
 
+_Static_assert((int)GRAMS_MOST <= (int)FEATURES_GRAMS, "grams of all that is looked at have room");
+_Static_assert((int)GRAMS_MOST < GRAM_SET / 2, "the set is never full");
+_Static_assert((int)FEATURES_TOKENS < (int)TOKEN_SET, "the set is never full");
 _Static_assert(FEATURES_WORD_BYTES + 3 <= MARKS_BYTES, "a folded text may end within a character");
 
 struct extractor {
@@ -33,14 +41,14 @@ struct extractor {
 	uint64_t key[2];
 	/* What was found; then sets of it: indices plus one into these, so that all is in the
 	 * cache. */
-	uint32_t grams[FEATURES_GRAMS + 1];
+	uint32_t grams[GRAMS_MOST + 1];
 	uint64_t tokens[FEATURES_TOKENS + 2];
 	size_t gram_count, token_count;
 	uint32_t gram_set[GRAM_SET];
 	uint16_t token_set[TOKEN_SET];
-	uint64_t last[SPAN]; /* hashes of the last words, newest first */
-	struct str last_words[SPAN];
-	size_t last_count;
+	uint64_t last[HEADER_SPAN]; /* hashes of the last words, newest first */
+	struct str last_words[HEADER_SPAN];
+	size_t last_count, span;
 	uint64_t field;
 	const char *field_name;
 	/* Those whose text is asked for; then nothing is collected. A clear bit: it is none of them. */
@@ -116,7 +124,7 @@ static inline size_t put_gram(struct extractor *x, size_t count, uint32_t h)
 		at = (at + 1) % GRAM_SET;
 	x->gram_set[at] = h;
 	x->grams[count] = h;
-	return count + ((other != h) & (count < FEATURES_GRAMS));
+	return count + (other != h);
 }
 
 static inline size_t put_token(struct extractor *x, size_t count, uint64_t h)
@@ -187,12 +195,13 @@ static void grams_of(struct extractor *x, struct str s)
 
 /* View B */
 
-static void open_field(struct extractor *x, const char *name)
+static void open_field(struct extractor *x, const char *name, size_t span)
 {
 	x->field = field_of(x, name);
 	/* "h:" keeps headers and other fields apart. */
 	x->field_name = str_starts(str_c(name), "h:") ? name + 2 : name;
 	x->last_count = 0;
+	x->span = span;
 }
 
 static inline uint64_t pair_of(const struct extractor *x, size_t i, uint64_t h)
@@ -223,7 +232,7 @@ static inline void add_word(struct extractor *x, struct str word)
 	}
 	x->last[1] = x->last[0];
 	x->last[0] = h;
-	x->last_count += x->last_count < SPAN;
+	x->last_count += x->last_count < x->span;
 }
 
 /* Scripts without blanks between words give pairs of characters instead. */
@@ -252,7 +261,7 @@ static void words_of(struct extractor *x, struct str s)
 {
 	struct marks marks;
 	struct str word;
-	marks_set(&marks, s, MARK_WORD);
+	marks_words(&marks, s);
 	for (size_t at = 0; marks_next(&marks, s, &at, &word);) {
 		while (word.n && (word.p[word.n - 1] == '.' || word.p[word.n - 1] == '-'))
 			word.n--;
@@ -321,7 +330,7 @@ static void header_words(
 		field[2 + i] = name.p[i];
 	buf_clear(scratch);
 	fold_text(value, HEADER_WORD_BYTES, scratch);
-	open_field(x, field);
+	open_field(x, field, HEADER_SPAN);
 	words_of(x, padded(scratch));
 	/* That it is there, and where it stands among the others, is a trait of its sender's
 	 * program. */
@@ -405,8 +414,7 @@ static void shouts_of(struct extractor *x, struct str s)
 	struct marks marks, loud;
 	struct str word;
 	uint64_t field = field_of(x, "case");
-	marks_set(&marks, s, MARK_SHOUT);
-	marks_set(&loud, s, MARK_LOUD);
+	marks_shouts(&marks, &loud, s);
 	for (size_t at = 0; marks_next(&marks, s, &at, &word);) {
 		if (marks_find(&loud, (size_t)(word.p - s.p), 0) >= at)
 			continue;
@@ -415,27 +423,34 @@ static void shouts_of(struct extractor *x, struct str s)
 	}
 }
 
-/* Tags of markup, with each of their attributes so far: how a body was made, not what it says.
- * Padded. */
+/* A tag that stands at `at`, with each of its attributes so far; returns how long it is. */
+static size_t add_tag(
+	struct extractor *x, uint64_t field, struct str tag, const struct marks *stops, size_t at)
+{
+	struct str rest = tag;
+	uint64_t h = field ^ x->key[0];
+	size_t n = 1;
+	for (bool more = true; more; more = more && n < tag.n) {
+		size_t stop = marks_find(stops, at + n, 0) - at;
+		more = stop < tag.n && tag.p[stop] == ' ';
+		n = stop + more < tag.n ? stop + more : tag.n;
+		rest.n = n - (size_t)(rest.p - tag.p);
+		h = hash_eights(x, h, &rest);
+		add_told(x, hash_end(x, h, rest.p, rest.n), "markup", str_sub(tag, 0, n), STR(""));
+	}
+	return n;
+}
+
+/* Tags of markup: how a body was made, not what it says. Padded. */
 static void tags_of(struct extractor *x, struct str s)
 {
+	struct marks opens, stops;
 	uint64_t field = field_of(x, "tag");
-	for (size_t i = str_chr(s, '<'); i < s.n; i += str_chr(str_skip(s, i), '<')) {
-		struct str tag = str_sub(s, i, TAG_MAX), rest = tag;
-		uint64_t h = field ^ x->key[0];
-		for (size_t n = 1; n <= tag.n; n++) {
-			bool end = n == tag.n || tag.p[n] == '>' || tag.p[n] == '<';
-			if (!end && tag.p[n - 1] != ' ')
-				continue;
-			rest.n = n - (size_t)(rest.p - tag.p);
-			h = hash_eights(x, h, &rest);
-			add_told(x, hash_end(x, h, rest.p, rest.n), "markup", str_sub(tag, 0, n),
-				STR(""));
-			if (end)
-				tag.n = n;
-		}
-		i += tag.n;
-	}
+	if (str_chr(s, '<') == s.n)
+		return;
+	marks_tags(&opens, &stops, s);
+	for (size_t at = 0; (at = marks_find(&opens, at, 0)) < s.n;)
+		at += add_tag(x, field, str_sub(s, at, TAG_MAX), &stops, at);
 }
 
 static void body_of(struct extractor *x)
@@ -443,15 +458,15 @@ static void body_of(struct extractor *x)
 	struct buf text = BUF_INIT;
 	struct str raw = x->mail->body, plain = mail_text(x->mail);
 	fold_text(plain, FEATURES_WORD_BYTES, &text);
-	open_field(x, "body");
+	open_field(x, "body", TEXT_SPAN);
 	words_of(x, padded(&text));
 	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES));
 	buf_clear(&text);
-	buf_str_add(&text, str_sub(plain, 0, FEATURES_WORD_BYTES));
+	buf_str_add(&text, str_sub(plain, 0, FEATURES_STYLE_BYTES));
 	shouts_of(x, padded(&text));
 	/* The raw body too: markup and encodings are a trait of the sender's program. */
 	buf_clear(&text);
-	buf_str_add(&text, str_sub(raw, 0, FEATURES_WORD_BYTES));
+	buf_str_add(&text, str_sub(raw, 0, FEATURES_STYLE_BYTES));
 	tags_of(x, padded(&text));
 	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES));
 	buf_free(&text);

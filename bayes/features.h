@@ -6,8 +6,9 @@
  * message was collected (X-Spam-*, List-*, our own, …) are left out.
  *
  *   grams   every four octets of a canonical string: headers first, then the text
- *   tokens  words and pairs of words up to two apart (orthogonal sparse bigrams),
- *           prefixed with the field that they stand in; hosts of links; structure
+ *   tokens  words and pairs of words, of neighbours in the text and up to two apart in headers
+ *           (orthogonal sparse bigrams), prefixed with the field that they stand in;
+ *           hosts of links; structure
  *
  * The salt is the model's secret: without it nobody can work out which words share
  * a slot. Nothing is allocated per feature.
@@ -21,9 +22,11 @@ enum {
 	FEATURES_GRAMS = 8192, /* at most */
 	FEATURES_TOKENS = 6000,
 	FEATURES_FINDINGS = 64,
-	FEATURES_HEADER_BYTES = 3000,
-	FEATURES_TEXT_BYTES = 600, /* grams of the text, and of the body as it came: more made it worse */
-	FEATURES_WORD_BYTES = 6000, /* words of the text */
+	/* More of each of these cost time and made nothing better. */
+	FEATURES_HEADER_BYTES = 1000, /* grams of the headers */
+	FEATURES_TEXT_BYTES = 600,    /* grams of the text, and of the body as it came */
+	FEATURES_WORD_BYTES = 6000,   /* words of the text */
+	FEATURES_STYLE_BYTES = 1000,  /* capitals and markup */
 };
 
 struct features {

@@ -4,21 +4,13 @@
  * Where words begin and end cannot be foreseen: a loop over octets is mispredicted at each end.
  * So 64 octets at once are turned into bits, and the ends are found by counting zeros.
  *
- *	marks_set(&marks, text, MARK_WORD);
+ *	marks_words(&marks, text);
  *	for (size_t at = 0; marks_next(&marks, text, &at, &word);)
  */
 #ifndef BAYES_MARKS_H
 #define BAYES_MARKS_H
 
-#include <endian.h>
-
 #include "core/str.h"
-
-enum {
-	MARK_WORD = 1,	/* of words: letters, digits, any octet beyond ASCII, ' - _ $ ! % . @ */
-	MARK_SHOUT = 2, /* of words as they were written: ASCII letters and digits, $ ! */
-	MARK_LOUD = 4,	/* those of them that are no small letters */
-};
 
 enum { MARKS_BYTES = 6016 }; /* of a text, at most */
 
@@ -26,45 +18,19 @@ struct marks {
 	uint64_t bits[MARKS_BYTES / 64 + 2];
 };
 
-/* All classes of each octet. */
-extern const uint8_t marks_classes[256];
-
-/* At most MARKS_BYTES of text. */
-static inline void marks_set(struct marks *m, struct str s, unsigned class);
+/* Words: letters, digits, any octet beyond ASCII, ' - _ $ ! % . @ */
+void marks_words(struct marks *m, struct str text);
+/* Words as they were written: ASCII letters and digits, $ !; and those of them that are no small
+ * letters. */
+void marks_shouts(struct marks *m, struct marks *loud, struct str text);
+/* Where tags begin: <; and where they or their parts end: < > and blanks. */
+void marks_tags(struct marks *begin, struct marks *end, struct str text);
 /* The first mark from `at` on (flip 0), or the first octet without one (flip UINT64_MAX); the text's
- * end, or somewhere behind it, if there is none. `at` is within the text. */
+ * end, or somewhere behind it, if there is none. `at` is within the text, or its end. */
 static inline size_t marks_find(const struct marks *m, size_t at, uint64_t flip);
 /* The next run of marked octets from *at on, which moves behind it. false: there is none. */
 static inline bool marks_next(
 	const struct marks *m, struct str s, size_t *at, struct str *run_r);
-
-static inline uint64_t marks_of_64(const char *p, unsigned class)
-{
-	const uint64_t lowest = UINT64_C(0x0101010101010101) * class,
-		       gather = UINT64_C(0x0102040810204080);
-	uint64_t bits = 0;
-	for (size_t i = 0; i < 64; i += 8) {
-		uint64_t eight = 0;
-#pragma GCC unroll 8
-		for (size_t k = 0; k < 8; k++)
-			eight |= (uint64_t)marks_classes[(unsigned char)p[i + k]] << 8 * k;
-		bits |= ((eight & lowest) / class * gather >> 56) << i;
-	}
-	return bits;
-}
-
-/* The bit behind the end is set, so that looking for one needs no bound. */
-static inline void marks_set(struct marks *m, struct str s, unsigned class)
-{
-	size_t i = 0;
-	char end[64] = {0};
-	for (; i + 64 <= s.n; i += 64)
-		m->bits[i / 64] = marks_of_64(s.p + i, class);
-	if (i < s.n)
-		memcpy(end, s.p + i, s.n - i);
-	m->bits[i / 64] = marks_of_64(end, class) | (uint64_t)1 << (s.n - i);
-	m->bits[i / 64 + 1] = 0;
-}
 
 static inline size_t marks_find(const struct marks *m, size_t at, uint64_t flip)
 {

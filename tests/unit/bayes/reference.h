@@ -12,7 +12,7 @@
 #include "core/buf.h"
 
 enum {
-	WINDOW = 3,
+	WINDOW = 2, /* words that pairs are made with */
 	WORD_MAX = 40,
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
@@ -168,7 +168,7 @@ struct extractor {
 	uint64_t tokens[FEATURES_TOKENS];
 	size_t gram_count, token_count;
 	uint64_t window[WINDOW]; /* hashes of the last words, newest first */
-	size_t window_count;
+	size_t window_count, span;
 	uint64_t field;
 };
 
@@ -237,10 +237,11 @@ static void grams_of(struct extractor *x, struct str s, uint64_t field)
 
 /* View B */
 
-static void open_field(struct extractor *x, const char *name)
+static void open_field(struct extractor *x, const char *name, size_t span)
 {
 	x->field = field_of(x, name);
 	x->window_count = 0;
+	x->span = span;
 }
 
 static void add_word(struct extractor *x, struct str word)
@@ -251,7 +252,7 @@ static void add_word(struct extractor *x, struct str word)
 		add_token(x, mix(x->window[i] * (2 * i + 3) + h));
 	memmove(x->window + 1, x->window, sizeof(x->window) - sizeof(x->window[0]));
 	x->window[0] = h;
-	if (x->window_count < WINDOW - 1)
+	if (x->window_count < x->span)
 		x->window_count++;
 }
 
@@ -348,8 +349,8 @@ static void header_words(struct extractor *x, const struct mail_header *h, struc
 	for (char *p = field; *p; p++)
 		*p = char_lower(*p);
 	buf_clear(scratch);
-	ref_fold(value, 500, scratch);
-	open_field(x, field);
+	ref_fold(value, 200, scratch);
+	open_field(x, field, 2);
 	words_of(x, buf_str(scratch));
 	/* That it is there, and where it stands among the others, is a trait of its sender's
 	 * program. */
@@ -374,10 +375,10 @@ static void headers_of(struct extractor *x)
 			continue;
 		buf_str_add(&canonical, str_sub(h->name, 0, 60));
 		buf_c(&canonical, ": ");
-		struct str value = str_sub(h->value, 0, 400);
+		struct str value = str_sub(h->value, 0, 150);
 		if (str_ieq_c(h->name, "Subject"))
 			value = without_tags(mail_decode_header(x->mail, h->value));
-		buf_str_add(&canonical, str_sub(value, 0, 400));
+		buf_str_add(&canonical, str_sub(value, 0, 150));
 		buf_char(&canonical, '\n');
 	}
 	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES), 0);
@@ -464,10 +465,10 @@ static void body_of(struct extractor *x)
 	struct buf text = BUF_INIT;
 	struct str raw = x->mail->body, plain = mail_text(x->mail);
 	ref_fold(plain, FEATURES_WORD_BYTES, &text);
-	open_field(x, "body");
+	open_field(x, "body", 1);
 	words_of(x, buf_str(&text));
-	shouts_of(x, str_sub(plain, 0, FEATURES_WORD_BYTES));
-	tags_of(x, str_sub(raw, 0, FEATURES_WORD_BYTES));
+	shouts_of(x, str_sub(plain, 0, FEATURES_STYLE_BYTES));
+	tags_of(x, str_sub(raw, 0, FEATURES_STYLE_BYTES));
 	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES), 0);
 	/* The raw body too: markup and encodings are a trait of the sender's program. */
 	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES), 0);
