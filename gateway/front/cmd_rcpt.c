@@ -32,6 +32,16 @@ static bool same_route(const struct config_domain *a, const struct config_domain
 	return true;
 }
 
+/*
+ * "user%elsewhere.example@ours" and its like: a mailbox server that trusts us, as most do, sends it on to
+ * user@elsewhere.example (Postfix's percent hack and bang paths), and we would be the stranger's way out.
+ */
+static bool holds_route(const struct command_path *path)
+{
+	return str_chr(path->local, '%') < path->local.n || str_chr(path->local, '!') < path->local.n ||
+	       str_chr(path->local, '@') < path->local.n;
+}
+
 /* NULL, or the line that refuses: what needs nobody else's word. */
 static const char *check(struct session *s, const struct candidate *candidate)
 {
@@ -84,6 +94,8 @@ void cmd_rcpt(struct session *s, const struct command *cmd)
 		candidate->domain = &config->outbound.route;
 	candidate->lesson = lesson_label(&config->learn, candidate->address);
 	refusal = check(s, candidate);
+	if (!refusal && !t->facts.outbound && holds_route(&cmd->path))
+		refusal = "550 5.7.1 No routes are followed: the name before the @ holds one of % ! @";
 	if (refusal) {
 		answer_parse(&candidate->answer, t->arena, str_c(refusal), "");
 	} else if (!t->route) {

@@ -114,6 +114,22 @@ def test_the_mx_is_no_way_out(outbound, relay):
     assert not relay.messages
 
 
+ROUTES = ["bob%elsewhere.example@example.net", "elsewhere.example!bob@example.net", '"bob@elsewhere.example"@example.net',
+          '"bob%elsewhere.example"@example.net', "@example.net:bob%elsewhere.example@example.net"]
+
+
+@pytest.mark.parametrize("recipient", ROUTES)
+def test_no_route_through_a_mailbox_server(outbound, relay, sink, recipient):
+    """Mailbox servers follow these for whom they trust, and they trust us."""
+    with outbound.smtp(MX) as smtp:
+        smtp.ehlo()
+        assert smtp.command("MAIL FROM:<alice@example.net>").code == 250
+        reply = smtp.command(f"RCPT TO:<{recipient}>")
+        assert reply.code == 550 and reply.text.startswith("5.7.1 "), reply
+        assert smtp.command("RCPT TO:<carol+a=elsewhere.example@example.net>").code == 250, "VERP and SRS are no routes"
+    assert send(outbound, recipients=["bob%third.example@elsewhere.example"]).code == 250, "of others' addresses they decide"
+
+
 @pytest.mark.parametrize("sender", ["eve@evil.example", "eve@sub.example.net", "eve@[10.1.2.3]", "eve@example.net.evil.example"])
 def test_senders_of_other_domains(outbound, relay, sender):
     reply = send(outbound, sender=sender)

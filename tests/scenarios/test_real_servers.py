@@ -8,6 +8,7 @@ import pytest
 from tests.fakes import corpora
 from tests.fakes.sender import Sender
 from tests.fakes.servers import Dovecot, Postfix
+from tests.fakes.smtp import Smtp
 
 SERVERS = {"postfix": Postfix, "dovecot": Dovecot}
 COUNT = 1000  # a server
@@ -94,3 +95,26 @@ def test_signed_mail_still_verifies_downstream(make_gateway, closing, dns):
             assert b"dkim=pass header.d=signer.example" in b" ".join(octets.split()), local
             verified += 1
     assert verified >= 50
+
+
+def test_a_mailbox_server_that_trusts_us_is_no_relay(make_gateway, closing):
+    """A Postfix as most are set up: it follows user%elsewhere@example.net for whom is in mynetworks."""
+    elsewhere = Postfix("virtual_mailbox_domains = elsewhere.example\nmyhostname = elsewhere.example")
+    closing.add(elsewhere.close)
+    server = Postfix(f"mydestination = example.net\nvirtual_mailbox_domains =\nrelayhost = [127.0.0.1]:{elsewhere.port}\n"
+                     "local_recipient_maps =")
+    closing.add(server.close)
+    recipients = ("victim%elsewhere.example@example.net", "elsewhere.example!victim@example.net",
+                  '"victim@elsewhere.example"@example.net')
+    direct = Smtp(server.port)
+    direct.ehlo("gateway.example.net")
+    assert direct.message(b"Subject: x\r\n\r\nx\r\n", sender="eve@evil.example", recipients=recipients).code == 250
+    direct.close()
+    server.settle()
+    elsewhere.settle()
+    assert len(elsewhere.messages()["victim"]) == 3, "it does"
+    gateway = make_gateway(backend=server.url)
+    with gateway.smtp() as smtp:
+        smtp.ehlo()
+        assert smtp.command("MAIL FROM:<eve@evil.example>").code == 250
+        assert [smtp.command(f"RCPT TO:<{r}>").code for r in recipients] == [550] * 3
