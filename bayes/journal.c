@@ -186,9 +186,9 @@ static int find_heirs(struct journal *j, struct err *err)
 	return db_exec(j->db,
 		"UPDATE trait SET near = heir FROM"
 		" (SELECT t.near AS dead, min(t.lesson) AS heir FROM trait t JOIN lesson l ON l.id = t.lesson"
-		"  WHERE t.near IN (SELECT id FROM lesson WHERE undone) AND NOT l.undone GROUP BY t.near)"
-		" WHERE near = dead;"
-		"UPDATE trait SET near = 0, counted = 0 WHERE near = lesson;",
+		"  WHERE t.near AND t.near IN (SELECT id FROM lesson WHERE undone) AND NOT l.undone"
+		"  GROUP BY t.near) WHERE near AND near = dead;"
+		"UPDATE trait SET near = 0, counted = 0 WHERE near AND near = lesson;",
 		"undo a lesson", err);
 }
 
@@ -422,7 +422,8 @@ int journal_given(
 	/* Each its own statement: they use indexes of their own. */
 	const char *sql = given->sender.n
 		? "SELECT count(*) FROM trait JOIN lesson ON id = lesson WHERE sender = ?2"
-		  " AND lesson > (SELECT coalesce(max(id), 0) FROM lesson WHERE time < ?1)"
+		  " AND lesson > coalesce((SELECT id FROM lesson WHERE time < ?1 ORDER BY time DESC,"
+		  " id DESC LIMIT 1), 0)"
 		: given->tenant.n
 		? "SELECT count(*) FROM lesson WHERE tenant = ?2 AND time >= ?1"
 		: given->only == JOURNAL_HARMFUL
@@ -444,7 +445,7 @@ int journal_count_refused(struct journal *j, int64_t *count_r, struct err *err)
 int journal_copies(struct journal *j, int64_t of, int64_t *count_r, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT count(*) FROM trait JOIN lesson ON id = lesson"
-				      " WHERE near = ?1 AND NOT undone");
+				      " WHERE near AND near = ?1 AND NOT undone");
 	db_bind_int(st, 1, of);
 	return number(j, st, count_r, err);
 }
