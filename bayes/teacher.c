@@ -253,11 +253,9 @@ static int try_it(struct teacher *t, struct journal_entry *e, struct err *err)
 		return -1;
 	int64_t age = e->time - then;
 	if (age > 0)
-		balance -= age < all_off ? age * most / all_off : balance;
-	if (balance < 0)
-		balance = 0;
+		balance = age < all_off ? balance - balance * age / all_off : 0;
 	int64_t harm = known_harm(t->known, e);
-	e->harm = balance + harm < 0 ? 0 : balance + harm;
+	e->harm = balance + harm < -most ? -most : balance + harm;
 	if (harm <= 0 || e->harm <= most)
 		return 0;
 	err_set(err, "%.*s: learning this as %s would misjudge known mail (by %.4f, after %.4f);"

@@ -13,11 +13,11 @@
  *	      the 4th, 8th, 16th … teaches anything (near.h); the others are counted
  *   quotas   of lessons within a day: of a giver, of ham, about one sender, of a tenant
  *   harm     a lesson is tried on known messages first (known.h). What it takes from them
- *	      is put on its giver's balance, what it gives them is taken off, and time
- *	      takes all of it off within TEACHER_HARM_DAYS. A lesson that would take the
- *	      balance over TEACHER_HARM_MOST is refused: logged, for an administrator to
- *	      review, but it does not hold. After TEACHER_REFUSALS in a day its giver is
- *	      not heard until the next.
+ *	      is put on its giver's balance, what it gives them is taken off, to at most
+ *	      as much credit; either is gone after TEACHER_HARM_DAYS. A lesson that would
+ *	      take the balance over TEACHER_HARM_MOST is refused: logged, for an
+ *	      administrator to review, but it does not hold. After TEACHER_REFUSALS in a
+ *	      day its giver is not heard until the next.
  *
  * Lessons through the channels "cli", "api" and "rspamd", which need a password of the
  * site, are trusted: quotas and trials are not for them. Copies are, for all.
