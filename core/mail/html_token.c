@@ -20,11 +20,6 @@ static const struct str attribute_names[ATTRIBUTE_COUNT] = {
 	NAME("http-equiv"), NAME("charset"), NAME("background"), NAME("formaction"), NAME("open"),
 };
 
-bool html_token_is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r' && c != '\v');
-}
-
 unsigned html_token_classes(enum html_tag tag)
 {
 	return tags[tag].classes;

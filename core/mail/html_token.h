@@ -61,7 +61,10 @@ struct html_token {
 };
 
 /* Space, tab, line feed, carriage return, form feed. */
-bool html_token_is_space(char c);
+static inline bool html_token_is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r' && c != '\v');
+}
 /* Bits of enum html_class. */
 unsigned html_token_classes(enum html_tag tag);
 /*

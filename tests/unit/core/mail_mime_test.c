@@ -434,6 +434,27 @@ static void test_nul(void **state)
 	arena_free(&a);
 }
 
+/* Wherever it stands: behind each length of text, and with each length behind it. */
+static void test_bare_cr(void **state)
+{
+	static const char xs[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	for (size_t before = 0; before < 40; before++) {
+		for (size_t behind = 0; behind < 40; behind++) {
+			struct arena *a = arena_new(1 << 20);
+			struct buf b = BUF_INIT;
+			size_t at = strlen("Subject: a\r\n\r\n") + before;
+			buf_printf(&b, "Subject: a\r\n\r\n%.*s\r\n%.*s", (int)before, xs, (int)behind, xs);
+			assert_false(mail_has(mail_parse(a, buf_str(&b)), MAIL_BARE_CR));
+			b.p[at + 1] = 'x';
+			assert_true(mail_has(mail_parse(a, buf_str(&b)), MAIL_BARE_CR));
+			assert_true(mail_has(
+				mail_parse(a, str_sub(buf_str(&b), 0, at + 1)), MAIL_BARE_CR));
+			buf_free(&b);
+			arena_free(&a);
+		}
+	}
+}
+
 static void test_anomaly_table(void **state)
 {
 	for (unsigned i = 0; i < MAIL_ANOMALY_COUNT; i++) {
@@ -450,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_bombs),
 		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_bare_cr),
 		cmocka_unit_test(test_anomaly_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
