@@ -195,11 +195,10 @@ static void grams_of(struct extractor *x, struct str s)
 
 /* View B */
 
-static void open_field(struct extractor *x, const char *name, size_t span)
+static void open_field(struct extractor *x, uint64_t field, const char *name, size_t span)
 {
-	x->field = field_of(x, name);
-	/* "h:" keeps headers and other fields apart. */
-	x->field_name = str_starts(str_c(name), "h:") ? name + 2 : name;
+	x->field = field;
+	x->field_name = name;
 	x->last_count = 0;
 	x->span = span;
 }
@@ -287,11 +286,21 @@ static const char *const left_out[] = {"x-spam", "x-virus", "list-", "x-mailman"
 	"newsgroups", "path", "lines", "x-google-group", "x-original-sender",
 	"x-original-authentication"};
 
-static bool is_left_out(struct str name)
+/* Most names are told from all of them by two letters: of each first one, the third ones. */
+static void note_left_out(uint32_t thirds[32])
+{
+	memset(thirds, 0, 32 * sizeof(thirds[0]));
+	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+		thirds[left_out[i][0] % 32] |= (uint32_t)1 << left_out[i][2] % 32;
+}
+
+static bool is_left_out(struct str name, const uint32_t thirds[32])
 {
 	if (name.n < 4) /* shorter than any of them */
 		return false;
 	char first = char_lower(name.p[0]), third = char_lower(name.p[2]);
+	if (!(thirds[(unsigned char)first % 32] >> (unsigned char)third % 32 & 1))
+		return false;
 	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
 		if (left_out[i][0] == first && left_out[i][2] == third &&
 			str_istarts(name, left_out[i]))
@@ -325,36 +334,40 @@ static struct str padded(struct buf *text)
 static void header_words(
 	struct extractor *x, struct str name, struct str value, struct buf *scratch)
 {
-	char field[2 + FIELD_NAME_MAX + 1] = "h:";
+	/* "h:" keeps headers and other fields apart. */
+	char text[2 + FIELD_NAME_MAX + SLACK] = "h:";
+	struct str field = {text, 2};
 	for (size_t i = 0; i < name.n && i < FIELD_NAME_MAX && name.p[i]; i++)
-		field[2 + i] = name.p[i];
+		text[field.n++] = name.p[i];
 	buf_clear(scratch);
 	fold_text(value, HEADER_WORD_BYTES, scratch);
-	open_field(x, field, HEADER_SPAN);
+	open_field(x, hash_padded(x, 1, field), text + 2, HEADER_SPAN);
 	words_of(x, padded(scratch));
 	/* That it is there, and where it stands among the others, is a trait of its sender's
 	 * program. */
-	add_told(x, hash_octets(x, 2, str_c(field)), "header", str_c(x->field_name), STR(""));
+	add_told(x, hash_padded(x, 2, field), "header", str_skip(field, 2), STR(""));
 }
 
 static void headers_of(struct extractor *x)
 {
 	struct buf canonical = BUF_INIT, scratch = BUF_INIT;
 	uint64_t order = 0;
+	uint32_t thirds[32];
 	struct str before = STR("");
 	size_t received = 0;
+	note_left_out(thirds);
 	for (size_t i = 0; i < x->mail->headers.n && i < 100; i++) {
 		const struct mail_header *h = &x->mail->headers.v[i];
-		if (is_left_out(h->name) || (str_ieq_c(h->name, "Received") && ++received > 3))
+		if (is_left_out(h->name, thirds) || (str_ieq_c(h->name, "Received") && ++received > 3))
 			continue;
-		char lower[NAME_MAX_BYTES];
+		char lower[NAME_MAX_BYTES + SLACK] = "";
 		struct str name = str_sub(h->name, 0, NAME_MAX_BYTES), value = h->value;
 		for (size_t k = 0; k < name.n; k++)
 			lower[k] = char_lower(name.p[k]);
 		if (str_ieq_c(h->name, "Subject"))
 			value = without_tags(mail_decode_header(x->mail, value));
 		header_words(x, str_from(lower, name.n), value, &scratch);
-		uint64_t hash = hash_octets(x, 3, str_from(lower, name.n));
+		uint64_t hash = hash_padded(x, 3, str_from(lower, name.n));
 		add_told(x, mix(order * 5 + hash), "header order", before, h->name);
 		order = hash;
 		before = h->name;
@@ -458,7 +471,7 @@ static void body_of(struct extractor *x)
 	struct buf text = BUF_INIT;
 	struct str raw = x->mail->body, plain = mail_text(x->mail);
 	fold_text(plain, FEATURES_WORD_BYTES, &text);
-	open_field(x, "body", TEXT_SPAN);
+	open_field(x, field_of(x, "body"), "body", TEXT_SPAN);
 	words_of(x, padded(&text));
 	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES));
 	buf_clear(&text);

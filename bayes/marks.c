@@ -4,23 +4,28 @@
 
 /* 16 octets, and of each whether it is in a class: all bits set, or none. */
 typedef uint8_t sixteen __attribute__((vector_size(16)));
+typedef int8_t signed_sixteen __attribute__((vector_size(16)));
 
 static inline sixteen within(sixteen octets, uint8_t from, uint8_t to)
 {
 	return (sixteen)(octets - from <= (sixteen){0} + (uint8_t)(to - from));
 }
 
+static inline sixteen is(sixteen octets, uint8_t what)
+{
+	return (sixteen)(octets == (sixteen){0} + what);
+}
+
 static inline sixteen are_words(sixteen c)
 {
 	return within(c, 'a', 'z') | within(c, '@', 'Z') | within(c, '0', '9') |
-	       within(c, 0x80, 0xff) | within(c, '$', '%') | within(c, '-', '.') |
-	       within(c, '!', '!') | within(c, '\'', '\'') | within(c, '_', '_');
+	       within(c, '$', '%') | within(c, '-', '.') | is(c, '!') | is(c, '\'') | is(c, '_') |
+	       (sixteen)((signed_sixteen)c < 0);
 }
 
 static inline sixteen are_loud(sixteen c)
 {
-	return within(c, 'A', 'Z') | within(c, '0', '9') | within(c, '!', '!') |
-	       within(c, '$', '$');
+	return within(c, 'A', 'Z') | within(c, '0', '9') | is(c, '!') | is(c, '$');
 }
 
 static inline sixteen load(const char *p)
@@ -60,9 +65,9 @@ static inline void shouts_of_64(const char *p, uint64_t bits_r[2])
 static inline void tags_of_64(const char *p, uint64_t bits_r[2])
 {
 	for (int i = 0; i < 64; i += 16) {
-		sixteen c = load(p + i), begin = within(c, '<', '<');
+		sixteen c = load(p + i), begin = is(c, '<');
 		bits_r[0] |= bits_of(begin) << i;
-		bits_r[1] |= bits_of(begin | within(c, '>', '>') | within(c, ' ', ' ')) << i;
+		bits_r[1] |= bits_of(begin | is(c, '>') | is(c, ' ')) << i;
 	}
 }
 
