@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "bayes/explain.h"
+#include "bayes/table.h"
 #include "core/buf.h"
 #include "core/limits.h"
 
@@ -31,6 +33,7 @@ struct samples {
 enum part { TAKE_APART, FEATURES, ANSWER, EXPLANATION, PARTS };
 struct spent {
 	double ns[PARTS], sum; /* without explanation, which is made of some messages alone */
+	size_t grams, tokens;
 };
 
 static void die(const char *what, const char *name)
@@ -175,6 +178,8 @@ static struct spent run(const struct samples *all, struct model *model, bool lea
 		at[1] = cpu_ns();
 		features_of(mail, model_salt(model), &features);
 		at[2] = cpu_ns();
+		spent.grams += features.gram_count;
+		spent.tokens += features.token_count;
 		if (learn)
 			model_learn(model, &features, all->v[i].spam, 0);
 		else
@@ -198,6 +203,18 @@ static void print(const char *what, struct spent spent, size_t messages, int goa
 	printf("%-28s take apart %5.1f  features %5.1f  model %5.1f  sum %6.1f us (goal %d)\n", what,
 		spent.ns[TAKE_APART] / us, spent.ns[FEATURES] / us, spent.ns[ANSWER] / us,
 		spent.sum / us, goal);
+}
+
+static void print_memory(const struct samples *all)
+{
+	struct rusage usage;
+	size_t model = ((size_t)TABLE_GRAMS + 2 * (size_t)TABLE_TOKENS + TABLE_FINDINGS) * 8, messages = 0;
+	for (size_t i = 0; i < all->n; i++)
+		messages += all->v[i].raw.n;
+	getrusage(RUSAGE_SELF, &usage);
+	printf("memory: at most %.1f MB, messages %.1f MB and the model's file, which processes share, "
+	       "%.1f MB among it\n",
+		(double)usage.ru_maxrss * 1024 / 1e6, (double)messages / 1e6, (double)model / 1e6);
 }
 
 int main(int argc, char **argv)
@@ -226,6 +243,8 @@ int main(int argc, char **argv)
 	print("judged and learned at once", learn, all.n, GOAL_LEARN);
 	printf("explained, if it is: %.1f us\n",
 		judge.ns[EXPLANATION] / 1000 / (double)all.n);
+	printf("features: %zu grams, %zu tokens\n", judge.grams / all.n, judge.tokens / all.n);
+	print_memory(&all);
 	model_close(&model);
 	arena_free(&arena);
 	return 0;
