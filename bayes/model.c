@@ -49,7 +49,7 @@
 /* A tenant learns till the whole is this far on its side. */
 #define TENANT_SCALE 1.5
 
-enum { AHEAD = 16 }; /* slots that are expected before they are read */
+enum { AHEAD = 32 }; /* slots that are expected before they are read */
 
 struct model {
 	struct table table;
