@@ -664,6 +664,16 @@ const struct config_domain *config_find_domain(const struct config *config, stru
 	return found ? &config->domains[found->index] : NULL;
 }
 
+bool config_same_backends(const struct config_domain *a, const struct config_domain *b)
+{
+	if (a->backend_count != b->backend_count)
+		return false;
+	for (size_t i = 0; i < a->backend_count; i++)
+		if (a->backends[i].index != b->backends[i].index)
+			return false;
+	return true;
+}
+
 const struct config_domain *config_next_route(const struct config *config,
 	const struct config_domain *previous)
 {

@@ -181,6 +181,8 @@ int config_load(const char *file, struct arena *arena, struct str *text_r, struc
 int config_load_fd(int fd, struct arena *arena, struct str *text_r, struct err *err);
 /* Exact, without case, in Unicode or A-labels; NULL if the domain is not ours. */
 const struct config_domain *config_find_domain(const struct config *config, struct str domain);
+/* Does mail for both go to the same mailbox servers, in the same order? */
+bool config_same_backends(const struct config_domain *a, const struct config_domain *b);
 /* Every route that mail can take: the domains, then the relay. `previous` NULL for the first;
  * NULL behind the last. */
 const struct config_domain *config_next_route(const struct config *config,

@@ -21,15 +21,8 @@ bool cmd_rcpt_is_pending(const struct session *s)
 /* Same mailbox servers, same way to them, same policy: one message can serve both. */
 static bool same_route(const struct config_domain *a, const struct config_domain *b)
 {
-	if (a == b)
-		return true;
-	if (a->backend_count != b->backend_count || a->backend_tls != b->backend_tls ||
-		a->policy_class != b->policy_class || a->arc_seal != b->arc_seal)
-		return false;
-	for (size_t i = 0; i < a->backend_count; i++)
-		if (a->backends[i].index != b->backends[i].index)
-			return false;
-	return true;
+	return a == b || (config_same_backends(a, b) && a->backend_tls == b->backend_tls &&
+				 a->policy_class == b->policy_class && a->arc_seal == b->arc_seal);
 }
 
 /*

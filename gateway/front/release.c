@@ -148,20 +148,25 @@ static void on_offered(void *context, enum outcome_event event)
 	}
 }
 
-/* To its mailbox server; or to the relay if anybody of them is elsewhere: it was held on its way out. */
+/* To its mailbox server. What goes elsewhere, or to several servers, was held on its way out: to the
+ * relay. */
 static const struct config_domain *route(const struct releases *r)
 {
 	const struct config *config = r->front->config;
-	const struct config_domain *domain = NULL;
+	const struct config_domain *relay = config->outbound.enabled ? &config->outbound.route : NULL;
+	const struct config_domain *first = NULL;
 
 	for (size_t i = 0; i < r->job.rcpt_to.n; i++) {
 		struct str to = r->job.rcpt_to.v[i];
+		const struct config_domain *domain = config_find_domain(config,
+			str_skip(to, str_rchr(to, '@') + 1));
 
-		domain = config_find_domain(config, str_skip(to, str_rchr(to, '@') + 1));
-		if (!domain)
-			return config->outbound.enabled ? &config->outbound.route : NULL;
+		if (!domain || (relay && first && !config_same_backends(first, domain)))
+			return relay;
+		if (!first)
+			first = domain;
 	}
-	return domain;
+	return first;
 }
 
 static void begin(struct releases *r)

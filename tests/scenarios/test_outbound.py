@@ -242,6 +242,19 @@ def test_spam_is_refused_at_the_score_and_held_where_that_is_wanted(make_outboun
     assert relay.owners() == {"bob@elsewhere.example": 1}, "a release takes the way that it was on"
 
 
+def test_held_mail_for_domains_with_different_servers(make_outbound, relay, sink, make_sink):
+    """One server takes all of it, as it would have been sent: the relay."""
+    other = make_sink()
+    gateway = make_outbound("quarantine_score = -1000", domain_extra=f'}} domain "example.org" {{ backend = "{other.url}"')
+    assert send(gateway, recipients=["carol@example.net", "dora@example.org"]).code == 250
+    [held] = gateway.held()["carol"]
+    assert gateway.run("quarantine", "release", held).returncode == 0
+    end = time.monotonic() + 60
+    while not (relay.messages or sink.messages() or other.messages()) and time.monotonic() < end:
+        pass
+    assert [recipients for recipients, _ in relay.messages] == [["carol@example.net", "dora@example.org"]]
+
+
 def test_results_and_marks_in_our_name_do_not_leave(outbound, relay):
     forged = b"Authentication-Results: mx.example.net; dmarc=pass\r\nX-Spam-Flag: NO\r\n"
     assert send(outbound, forged + MESSAGE).code == 250
