@@ -350,9 +350,12 @@ static void read_listeners(struct conf *conf, struct config *config)
 	}
 }
 
-/* Equal texts in several domains are one backend, with one limit and one pool. */
-static size_t backend_index(struct conf *conf, struct config *config, const char *text)
+/* Equal texts in several domains are one backend, with one limit and one pool. A relay that we log in at
+ * is one of its own: what strangers send must not get into its sessions. */
+static size_t backend_index(struct conf *conf, struct config *config, const char *text, const char *login)
 {
+	if (*login)
+		text = arena_printf(conf_arena(conf), "%s as %s", text, login).p;
 	const struct config_name *known = names_find(&config->backend_names, str_c(text));
 	if (known)
 		return known->index;
@@ -379,7 +382,8 @@ static void read_backends(struct conf *conf, const struct conf_section *s, const
 			backends[i].text = "";
 			continue;
 		}
-		backends[i].index = backend_index(conf, config, d->backend.v[i]);
+		backends[i].index = backend_index(conf, config, d->backend.v[i],
+			is_relay ? config->outbound.relay_login : "");
 	}
 	d->backends = backends;
 	d->backend_count = n;

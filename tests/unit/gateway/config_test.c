@@ -260,10 +260,13 @@ static void test_outbound(void **state)
 	assert_ptr_equal(route = config_next_route(c, route), &c->outbound.route);
 	assert_null(config_next_route(c, route));
 
-	read_clean(FIRST DOMAIN "outbound { relay = \"smtp://10.0.0.5\" relay_tls = require relay_login = \"x\" "
+	c = read_clean(FIRST DOMAIN "outbound { relay = \"smtp://10.0.0.5\" relay_tls = require relay_login = \"x\" "
 		"relay_password_file = \"/p\" }");
 	assert_non_null(strstr(conf_warnings(conf)->v[conf_warnings(conf)->n - 1],
 		"relay \"smtp://10.0.0.5\" is an address, so its certificate is not verified"));
+	/* What strangers send must not get into sessions that are logged in. */
+	assert_string_equal(c->domains[0].backends[0].text, c->outbound.route.backends[0].text);
+	assert_int_not_equal(c->domains[0].backends[0].index, c->outbound.route.backends[0].index);
 
 	c = read_clean(FIRST DOMAIN RELAY "listen \"1.2.3.4:587\" { outbound_from = { \"accounts\" } "
 		"proxy_protocol_from = \"0.0.0.0/0\" }");
