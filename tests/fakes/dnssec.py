@@ -5,7 +5,8 @@
     dns.broken.add("bad.signed.example")     # what is signed there is not what is sent
     dns.bare.add("bare.signed.example")      # the signature is held back
 
-Names outside the zone are answered unsigned. Negative answers carry no proof.
+Names outside the zone are answered unsigned; of aliases the first alone is signed: let it follow none.
+Negative answers carry no proof.
 """
 
 import hashlib
@@ -70,8 +71,8 @@ class SignedDns(Dns):
         if kind == dnslib.QTYPE.DNSKEY and name == self.apex:
             reply.header.rcode, reply.auth = 0, []
             reply.add_answer(dnslib.RR(name, kind, ttl=TTL, rdata=dnslib.RD(self.dnskey)))
-        records = [record for record in reply.rr if record.rtype == kind]
-        if records and name not in self.bare:
-            reply.add_answer(self.sign(name, kind, records))
+        for kind in {record.rtype for record in reply.rr if record.rname == reply.q.qname}:
+            if name not in self.bare:
+                reply.add_answer(self.sign(name, kind, [r for r in reply.rr if r.rtype == kind and r.rname == reply.q.qname]))
         reply.add_ar(dnslib.EDNS0(flags="do", udp_len=1232))
         return reply.pack()

@@ -402,6 +402,28 @@ def test_tlsa(make_gateway, authority, folder, closing):
     assert [c["state"] for c in tlsa([2, 1, 1, digest(authority.path)])] == ["right"]
 
 
+@pytest.mark.parametrize("way, state", [
+    (["a.example.net"], "right"),
+    (["outside.example"], "advice"),
+    (["outside.example", "a.example.net"], "advice"),
+])
+def test_tlsa_behind_aliases(make_gateway, authority, folder, closing, way, state):
+    """Validated is what was so at each step: not what an alias in an unsigned zone leads to."""
+    certificate, key = authority.issue("mx.example.net")
+    dns = SignedDns("example.net", {name: dict(entry) for name, entry in GOOD.items()})
+    closing.add(dns.close)
+    dns.follows = False
+    (folder / "anchor").write_text(dns.anchor)
+    (folder / "anchor").chmod(0o644)
+    names = ["_25._tcp.mx.example.net", *way]
+    dns.zone.update({name: {"CNAME": [to]} for name, to in zip(names, way)})
+    dns.zone[way[-1]] = {"TLSA": [[3, 1, 1, digest(certificate)]]}
+    doctor = Doctor(make_gateway(start=False, dns=None, listeners={"127.0.0.1:0": pair((certificate, key))}, extra=(
+        f'dns {{ forward = "{dns.address}" trust_anchor = "{folder}/anchor" timeout = 4s }}')), authority=authority)
+    found = doctor.ask("example.net")[1]["tlsa"]
+    assert [c["state"] for c in found] == [state], found
+
+
 def test_tlsa_without_dnssec(doctor, dns):
     dns.zone["_25._tcp.mx.example.net"] = {"TLSA": [[3, 1, 1, b"x" * 32]]}
     code, found = doctor.ask("example.net")
