@@ -155,7 +155,7 @@ const struct command cli_account_list = {
 	.size = sizeof(struct account_values), .run = run_list,
 };
 const struct command cli_account_remove = {
-	"account remove", "Removes an account; sessions that it has open go on.", .arguments = "ADDRESS",
+	"account remove", "Removes an account; from the next reload on it sends nothing, in open sessions either.", .arguments = "ADDRESS",
 	.min_args = 1, .max_args = 1, .options = account_options,
 	.size = sizeof(struct account_values), .run = run_remove,
 };

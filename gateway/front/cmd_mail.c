@@ -112,7 +112,8 @@ static const char *check(struct session *s, const struct command *cmd)
 		return "503 5.5.1 Say EHLO first";
 	if (s->transaction)
 		return "503 5.5.1 A transaction is under way already";
-	if (front->draining)
+	/* A newer front knows which accounts there are still. */
+	if (front->draining || (front->retiring && s->facts.account.n))
 		return "421 4.3.2 Service closing, come back in a moment";
 	if (!session_is_known(s) && s->messages >= (unsigned)limits->messages_per_session)
 		return "421 4.7.0 Enough messages for one session, open another one";

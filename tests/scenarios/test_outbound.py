@@ -493,6 +493,19 @@ def test_accounts_come_and_go(submission, relay):
         assert smtp.command("AUTH PLAIN " + encoded("", "bob@example.com", other)).code == 535, "its domain is gone"
 
 
+def test_a_session_does_not_outlive_its_account(submission, relay):
+    gateway, password = submission
+    with secure(gateway) as smtp:
+        assert smtp.command("AUTH PLAIN " + encoded("", "alice@example.net", password)).code == 235
+        assert smtp.command("MAIL FROM:<alice@example.net>").code == 250
+        assert gateway.run("account", "remove", "alice@example.net").returncode == 0
+        assert gateway.reload()["event"] == "reloaded"
+        assert smtp.command("RCPT TO:<bob@elsewhere.example>").code == 250, "what has begun is carried to its end"
+        assert smtp.data(MESSAGE).code == 250
+        assert smtp.command("MAIL FROM:<alice@example.net>").code == 421 and smtp.closed()
+    assert len(relay.messages) == 1
+
+
 def test_networks_and_accounts_side_by_side(make_submission, closing, relay):
     gateway, password = make_submission(who='"127.0.0.1", "accounts"')
     closing.add(gateway.stop)
