@@ -148,12 +148,20 @@ static void on_offered(void *context, enum outcome_event event)
 	}
 }
 
-/* To its mailbox server. What goes elsewhere, or to several servers, was held on its way out: to the
- * relay. */
+static bool is_from_us(const struct releases *r)
+{
+	struct str from = r->job.mail_from;
+
+	return !from.n || config_find_domain(r->front->config, str_skip(from, str_rchr(from, '@') + 1));
+}
+
+/* To its mailbox server. What of ours goes elsewhere, or to several servers, was held on its way out: to
+ * the relay. What strangers sent to a domain that is gone goes nowhere. */
 static const struct config_domain *route(const struct releases *r)
 {
 	const struct config *config = r->front->config;
-	const struct config_domain *relay = config->outbound.enabled ? &config->outbound.route : NULL;
+	const struct config_domain *relay = config->outbound.enabled && is_from_us(r) ?
+		&config->outbound.route : NULL;
 	const struct config_domain *first = NULL;
 
 	for (size_t i = 0; i < r->job.rcpt_to.n; i++) {

@@ -255,6 +255,23 @@ def test_held_mail_for_domains_with_different_servers(make_outbound, relay, sink
     assert [recipients for recipients, _ in relay.messages] == [["carol@example.net", "dora@example.org"]]
 
 
+def test_what_strangers_sent_is_not_released_to_the_world(make_outbound, relay, sink):
+    """It was held for a domain that is no longer ours."""
+    gateway = make_outbound(domain_extra=f'quarantine_score = -1000 }} domain "example.org" {{ backend = "{sink.url}"')
+    gateway.expect("release-failed")
+    with gateway.smtp(MX) as smtp:
+        smtp.ehlo()
+        reply = smtp.message(MESSAGE.replace(b"alice@example.net", b"eve@evil.example"), sender="eve@evil.example",
+                             recipients=["dora@example.net"])
+        assert reply.code == 250, reply
+    [held] = gateway.held()["dora"]
+    gateway.conf.write_text(gateway.text().replace('domain "example.net"', 'domain "example.com"'))
+    assert gateway.reload()["event"] == "reloaded"
+    assert gateway.run("quarantine", "release", held).returncode == 0
+    gateway.wait_event("release-failed")
+    assert not relay.messages and not sink.messages()
+
+
 def test_results_and_marks_in_our_name_do_not_leave(outbound, relay):
     forged = b"Authentication-Results: mx.example.net; dmarc=pass\r\nX-Spam-Flag: NO\r\n"
     assert send(outbound, forged + MESSAGE).code == 250
