@@ -225,13 +225,20 @@ def test_viruses_are_refused_not_held(make_outbound, relay, folder):
     assert send(gateway).code == 250 and len(relay.messages) == 1
 
 
+def restart(gateway, old, new):
+    """With another configuration; unlike behind a reload, all roles are there at once."""
+    gateway.stop()
+    gateway.conf.write_text(gateway.text().replace(old, new))
+    gateway.log.clear()
+    gateway.start()
+
+
 def test_spam_is_refused_at_the_score_and_held_where_that_is_wanted(make_outbound, relay):
     octets = MESSAGE.replace(b"Subject: Minutes", b"Subject: BUY VIAGRA NOW!!! $$$ ONLY TODAY")
     gateway = make_outbound("reject_score = 1")
     reply = send(gateway, octets)
     assert reply.code == 550 and "spam" in reply.text, reply
-    gateway.conf.write_text(gateway.text().replace("reject_score = 1", "quarantine_score = 1"))
-    assert gateway.reload()["event"] == "reloaded"
+    restart(gateway, "reject_score = 1", "quarantine_score = 1")
     assert send(gateway, octets).code == 250
     assert not relay.messages
     [held] = gateway.held()["bob"]
@@ -265,8 +272,7 @@ def test_what_strangers_sent_is_not_released_to_the_world(make_outbound, relay, 
                              recipients=["dora@example.net"])
         assert reply.code == 250, reply
     [held] = gateway.held()["dora"]
-    gateway.conf.write_text(gateway.text().replace('domain "example.net"', 'domain "example.com"'))
-    assert gateway.reload()["event"] == "reloaded"
+    restart(gateway, 'domain "example.net"', 'domain "example.com"')
     assert gateway.run("quarantine", "release", held).returncode == 0
     gateway.wait_event("release-failed")
     assert not relay.messages and not sink.messages()
