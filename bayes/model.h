@@ -55,7 +55,7 @@ void model_learned(const struct model *model, int64_t *spam_r, int64_t *ham_r);
 
 /* What the views say of a message. */
 struct opinion {
-	double log_odds;	     /* of spam; unsaturated, finite; 0 for an empty model */
+	double log_odds;	     /* of spam; unsaturated, finite; 0 for an empty model, modest in a young one */
 	double grams, words, counts; /* each view's own */
 	double findings;	     /* the same; of its log-odds little is heard (findings.h) */
 };

@@ -133,6 +133,17 @@ static void shrugs_off_a_wrong_label(void **state)
 	model_close(&m);
 }
 
+/* What is judged after two lessons does not rank with what is judged after hundreds. */
+static void is_modest_while_young(void **state)
+{
+	struct model *m = model_open(NULL, MODEL_MEMORY, NULL);
+	teach(m, 2, 0);
+	double young = ask(m, true, 1);
+	teach(m, 600, 0);
+	assert_true(young > 0 && young < ask(m, true, 1));
+	model_close(&m);
+}
+
 /* Ham with the words of spam, but for a few. */
 static const struct features *spam_like(struct made_up *made, uint64_t number)
 {
@@ -291,6 +302,7 @@ int main(void)
 		cmocka_unit_test(same_lessons_same_bits),
 		cmocka_unit_test(notices_wrong_labels),
 		cmocka_unit_test(shrugs_off_a_wrong_label),
+		cmocka_unit_test(is_modest_while_young),
 		cmocka_unit_test(lets_a_late_class_in),
 		cmocka_unit_test(fades),
 		cmocka_unit_test(keeps_its_file),
