@@ -13,6 +13,7 @@ static const struct field finding_fields[] = {
 	FIELD_STR(struct finding, text),
 	HIDDEN(struct finding, stage, FIELD_TYPE_INT),
 	{ FIELD_(struct finding, action, FIELD_TYPE_ENUM), .names = action_names, .hidden = true },
+	HIDDEN(struct finding, about_client, FIELD_TYPE_BOOL),
 	FIELD_END,
 };
 const struct record finding_record = RECORD("finding", struct finding, finding_fields);

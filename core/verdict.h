@@ -23,6 +23,7 @@ struct finding {
 	struct str text;   /* one sentence for people */
 	int64_t stage;	   /* the earliest stage at which its filter runs; hidden from JSON */
 	int action;	   /* the least action that it asks for by itself, default forward; hidden */
+	bool about_client; /* a list names the client, whatever it sends; hidden */
 };
 struct finding_list {
 	struct finding *v;

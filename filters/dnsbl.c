@@ -432,6 +432,14 @@ static void report_listing(struct filter_call *call, const struct zone *z, const
 		STR_ARG(l->what), z->zone, l->code, l->label.n ? ", " : "", STR_ARG(l->label));
 }
 
+/* Behind the report of a list of clients, before any list of domains is asked. */
+static void mark_client(struct filter_call *call, const struct zone *z)
+{
+	for (size_t i = 0; i < call->findings->n; i++)
+		if (str_eq(call->findings->v[i].name, z->finding))
+			call->findings->v[i].about_client = true;
+}
+
 /* Lists know what the Internet routes; the rest is never theirs to judge. */
 static bool is_local(const struct ip *ip)
 {
@@ -464,6 +472,7 @@ static void ask_client(struct filter_call *call, const struct dnsbl_conf *conf, 
 			continue;
 		ask_zone(call, z, labels, text, p, &l);
 		report_listing(call, z, &l);
+		mark_client(call, z);
 	}
 }
 

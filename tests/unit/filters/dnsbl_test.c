@@ -164,6 +164,8 @@ static void test_rows(void **state)
 				fail_msg("%s: %.*s %g", r->what, STR_ARG(f->name), f->score);
 			if (r->text && str_find(f->text, str_c(r->text)) == f->text.n)
 				fail_msg("%s: %.*s", r->what, STR_ARG(f->text));
+			if (r->finding && f->about_client != str_starts(f->text, r->client ? r->client : "192.0.2.1 "))
+				fail_msg("%s: about the client, or not", r->what);
 			found = true;
 		}
 		if (r->finding && !found)
