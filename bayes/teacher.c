@@ -165,6 +165,11 @@ static bool is_trusted(const struct journal_entry *e)
 	       str_eq_c(e->channel, "rspamd");
 }
 
+static bool is_automatic(const struct journal_entry *e)
+{
+	return str_eq_c(e->channel, "auto");
+}
+
 static int check_quotas(struct teacher *t, const struct journal_entry *e, struct err *err)
 {
 	const int64_t since = e->time - DAY;
@@ -174,8 +179,9 @@ static int check_quotas(struct teacher *t, const struct journal_entry *e, struct
 		const char *says;
 		struct journal_given given;
 	} rows[] = {
-		{t->quotas.user, e->who, "lessons by", {since, .who = e->who}},
-		{e->spam ? 0 : t->quotas.user_ham, e->who, "lessons of ham by",
+		{is_automatic(e) ? t->quotas.automatic : t->quotas.user, e->who, "lessons by",
+			{since, .who = e->who}},
+		{e->spam || is_automatic(e) ? 0 : t->quotas.user_ham, e->who, "lessons of ham by",
 			{since, .who = e->who, .only = JOURNAL_HAM}},
 		{TEACHER_REFUSALS, e->who, "lessons that had to be refused by",
 			{since, .who = e->who, .only = JOURNAL_HARMFUL}},
@@ -304,6 +310,8 @@ int teacher_teach(struct teacher *t, const struct journal_entry *entry,
 	e.features.tenant = tenant_key(model_salt(t->model), e.tenant);
 	if (journal_find(t->journal, e.hash, e.spam, change_r, err) < 0)
 		return -1;
+	if (*change_r == JOURNAL_RELABELED && is_automatic(&e))
+		*change_r = JOURNAL_KNOWN;
 	if (*change_r == JOURNAL_REFUSED)
 		err_set(err, "this lesson was refused before, and is kept for review");
 	if (*change_r == JOURNAL_KNOWN || *change_r == JOURNAL_REFUSED)

@@ -21,6 +21,9 @@
  *
  * Lessons through the channels "cli", "api" and "rspamd", which need a password of the
  * site, are trusted: quotas and trials are not for them. Copies are, for all.
+ *
+ * Lessons through the channel "auto" are nobody's word: about a message that somebody else has
+ * taught, whatever he said, they do nothing.
  */
 #ifndef BAYES_TEACHER_H
 #define BAYES_TEACHER_H
@@ -45,8 +48,9 @@ struct teacher_quotas {
 	int64_t user_ham; /* of them: ham, which spam would like to be */
 	int64_t sender;	  /* about mail of one sender's domain */
 	int64_t tenant;
+	int64_t automatic; /* of each giver of the channel "auto", in place of the first two */
 };
-#define TEACHER_QUOTAS {100, 50, 200, 2000}
+#define TEACHER_QUOTAS {100, 50, 200, 2000, 50}
 
 struct teacher;
 

@@ -182,6 +182,21 @@ static const struct option learn_rows[] = {
 		.help = "Lessons of all such users within a day about mail from one domain; 0: any number." },
 	{ "tenant_quota", OPTION_INT, AT(config_learn, tenant_quota), "2000", 0, 1e9,
 		.help = "Lessons of one domain's users within a day, if there are several domains; 0: any number." },
+	{ "auto", OPTION_BOOL, AT(config_learn, automatic), "false",
+		.help = "Whether messages teach the classifier without anybody's word, for what is known of them "
+			"without reading them. Learned as spam is what was held or refused, and carries a virus "
+			"or comes from a client on two DNS lists (one that scores it 4 or more, another 2 or more), "
+			"or on one such list of 4 while SPF fails or the author's domain asks for its refusal or quarantine "
+			"(DMARC). Learned as wanted is what was forwarded untagged, if one of the accounts sent it "
+			"out or \"auto_domains\" names its author's domain. Total scores, rules and the "
+			"classifier's opinion never teach; nor do messages that the classifier is sure of, or "
+			"signs that contradict each other. What a person says of the same message prevails." },
+	{ "auto_domains", OPTION_LIST, AT(config_learn, auto_domains),
+		.help = "Domains of authors, each exactly as named, whose mail \"auto\" learns as wanted if it "
+			"passes DMARC and is forwarded untagged." },
+	{ "auto_quota", OPTION_INT, AT(config_learn, auto_quota), "50", 0, 1e9,
+		.help = "Lessons by \"auto\" within a day, for each kind of evidence (virus, dnsbl, account, "
+			"dmarc); 0: any number." },
 	OPTION_ROWS_END,
 };
 
@@ -574,6 +589,23 @@ static void check_learn_address(struct conf *conf, const struct conf_section *s,
 			address);
 }
 
+static void read_auto_domains(struct conf *conf, const struct conf_section *s,
+	struct option_strings *domains)
+{
+	const char **canonical = ARENA_ARRAY(conf_arena(conf), domains->n, const char *);
+	struct str domain;
+	for (size_t i = 0; i < domains->n; i++) {
+		canonical[i] = domains->v[i];
+		if (mail_domain_canonical(conf_arena(conf), str_c(domains->v[i]), &domain) != 0 ||
+			!config_address_is_domain(arena_cstr(conf_arena(conf), domain)))
+			conf_error(conf, s, "auto_domains", "auto_domains \"%s\" is no domain: name it "
+				"as example.org", domains->v[i]);
+		else
+			canonical[i] = arena_cstr(conf_arena(conf), domain);
+	}
+	domains->v = canonical;
+}
+
 static void read_learn(struct conf *conf, struct config *config)
 {
 	const struct conf_section *s = only(conf, "learn");
@@ -585,6 +617,7 @@ static void read_learn(struct conf *conf, struct config *config)
 		conf_error(conf, s, "ham_address", "ham_address is that for spam");
 	learn->nets = read_nets(conf, s, "from", &learn->from, "strangers may teach the classifier");
 	learn->net_count = learn->from.n;
+	read_auto_domains(conf, s, &learn->auto_domains);
 }
 
 /* The seal says what that filter found. */

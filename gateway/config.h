@@ -127,7 +127,7 @@ struct config_admin {
 	const char *token_file; /* "": the API is only on the control socket */
 };
 
-/* Addresses that learn what is forwarded to them as an attachment. */
+/* Addresses that learn what is forwarded to them as an attachment, and what teaches by itself. */
 struct config_learn {
 	const char *spam_address, *ham_address; /* "": none */
 	struct option_strings from;		/* as written */
@@ -135,6 +135,9 @@ struct config_learn {
 	size_t net_count;
 	/* Lessons within 24 hours; 0: as many as come. */
 	int64_t user_quota, user_ham_quota, sender_quota, tenant_quota;
+	bool automatic;			    /* rules/evidence.h */
+	struct option_strings auto_domains; /* canonical */
+	int64_t auto_quota;		    /* of each kind of evidence */
 };
 
 struct config_arc {

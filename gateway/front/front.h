@@ -11,6 +11,7 @@
  *	callout.c	asks the mailbox server about recipients
  *	deliver.c	carries the verdict out, step by step as gateway/outcome.c says
  *	sending.c	one transaction with a mailbox server (upstream.c: the pool of sessions)
+ *	autolearn.c	what teaches the classifier by itself, behind the reply
  *	summary.c	the log line, and the record for the keeper
  *	release.c	jobs of the keeper: released mail, through the same pool
  *	signing.c	has an inspector hash a message, and signs that: DKIM, ARC
@@ -65,6 +66,7 @@ struct front {
 	size_t session_count;
 	struct loop_timer *sweep; /* every second: time-outs of sessions */
 	uint32_t session_number;
+	bool is_autolearning; /* the trainer has a lesson of autolearn.c */
 	bool retiring; /* no new connections; exit when the last has ended */
 	bool draining; /* and what is idle is sent away */
 };

@@ -1,6 +1,7 @@
 #include "gateway/front/message.h"
 
 #include "core/hash.h"
+#include "gateway/front/autolearn.h"
 #include "gateway/front/deliver.h"
 #include "gateway/front/judgement.h"
 #include "gateway/front/poison.h"
@@ -16,6 +17,7 @@ static void end(struct session *s, const struct summary *summary)
 
 	t->delivered_ms = loop_now_ms(s->front->loop);
 	session_answer(s, &summary->answer);
+	autolearn_message(t, summary->action);
 	summary_write(t, summary);
 	session_end_transaction(s);
 	session_go_on(s);

@@ -92,6 +92,10 @@ static void write_log(const struct transaction *t, const struct summary *summary
 		log_c(line, "backend", summary->backend);
 	if (t->lesson)
 		log_c(line, "lesson", t->lesson == LESSON_SPAM ? "spam" : "ham");
+	if (t->auto_label) {
+		log_c(line, "lesson", t->auto_label == EVIDENCE_SPAM ? "spam" : "ham");
+		log_str(line, "lesson_by", t->auto_giver);
+	}
 	if (summary->held)
 		log_int(line, "held", (int64_t)summary->held);
 	if (t->verdict)

@@ -16,6 +16,7 @@
 #include "gateway/front/body.h"
 #include "gateway/lesson.h"
 #include "gateway/outcome.h"
+#include "rules/evidence.h"
 
 struct answers;
 struct callout;
@@ -71,6 +72,8 @@ struct transaction {
 	struct signing *signing;
 	struct str signatures; /* the lines, to go on top */
 	struct delivery *delivery;
+	enum evidence_label auto_label; /* not NONE: it was given as a lesson, for */
+	struct str auto_giver;		/* this reason */
 	bool delivering; /* a delivery may have begun to have effects: it is carried to its end */
 
 	/* For the log line: when, in loop_now_ms(). */

@@ -72,14 +72,19 @@ static void finish(struct lesson *lesson, enum keep_result result, const char *t
 
 static void on_features(void *context, const struct ipc_packet *packet);
 
+static bool is_automatic(const struct lesson *lesson)
+{
+	return str_eq_c(buf_str(&lesson->channel), "auto");
+}
+
 static void ask_inspector(struct lesson *lesson)
 {
 	struct trainer *t = lesson->trainer;
 	struct tokens_request ask = {
 		.tenant = buf_str(&lesson->tenant), .attached = lesson->attached,
 		.findings = buf_str(&lesson->findings),
-		/* What is attached to mail anybody may have written. */
-		.believes_headers = lesson->attached == 0};
+		/* What is attached to mail anybody may have written, and what has just come in too. */
+		.believes_headers = lesson->attached == 0 && !is_automatic(lesson)};
 	struct buf payload = BUF_INIT;
 	record_encode(&tokens_request_record, &ask, &payload);
 	if (!t->bench || channel_request(t->bench, EVALUATE_TOKENS, buf_str(&payload), &lesson->fd,
@@ -121,7 +126,9 @@ static int teach(struct lesson *lesson, const struct tokens_reply *reply, struct
 	if (lesson_decode(reply->tokens, t->arena, &entry.features) < 0)
 		return err_set(err, "the message could not be taken apart for learning");
 	if (teacher_teach(t->teacher, &entry, &change, err) < 0) {
-		log_event(LOG_LEVEL_WARNING, "lesson-refused", "%s", err->text);
+		/* Nobody gave it who would miss it, and a used-up quota is soon met by all mail. */
+		log_event(is_automatic(lesson) ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+			"lesson-refused", "%s", err->text);
 		return -1;
 	}
 	if (change == JOURNAL_REFUSED) {
@@ -152,7 +159,8 @@ static void learn(struct lesson *lesson, const struct tokens_reply *reply)
 	const char *refusal = lesson->attached == 1 ? check_attached(lesson, reply) : NULL;
 	int known = refusal ? err_set(&err, "%s", refusal) : teach(lesson, reply, &err);
 	if (known < 0) {
-		shared_add(lesson->trainer->self->shared, SHARED_LESSONS_REFUSED, 1);
+		shared_add(lesson->trainer->self->shared, SHARED_LESSONS_REFUSED,
+			!is_automatic(lesson));
 		finish(lesson, KEEP_REFUSED, err.text);
 	} else if (lesson->attached == 0)
 		finish(lesson, KEEP_OK, known ? "known already" : "");
@@ -294,7 +302,8 @@ static int load(struct role_self *self, struct err *err)
 	t->orders = orders_new(self, t->teacher);
 	const struct config_learn *learn = &self->config->learn;
 	teacher_set_quotas(t->teacher, &(struct teacher_quotas){learn->user_quota,
-		learn->user_ham_quota, learn->sender_quota, learn->tenant_quota});
+		learn->user_ham_quota, learn->sender_quota, learn->tenant_quota,
+		learn->auto_quota});
 	return give_away(folder, self->arena, err);
 }
 

@@ -292,6 +292,8 @@ static void has_quotas(void **state)
 		{{.tenant = 30}, {.spam = true, .who = "mallory", .tenant = "example.net"},
 			{.spam = true, .who = "mallory", .tenant = "example.org"},
 			"30 lessons for example.net"},
+		{{.user = 10, .user_ham = 10, .automatic = 30}, {.who = "auto:dmarc", .channel = "auto"},
+			{.spam = true, .who = "auto:dnsbl", .channel = "auto"}, "30 lessons by auto:dmarc"},
 	};
 	struct teacher *t = open_it();
 	enum journal_change change;
@@ -314,12 +316,42 @@ static void has_quotas(void **state)
 		g.number++;
 		g.channel = "cli";
 		assert_int_equal(give(t, &g, &change, &err), 0);
-		g.channel = "mail";
+		g.channel = rows[i].given.channel;
 		g.time += 86401;
 		assert_int_equal(give(t, &g, &change, &err), 0);
 	}
 	struct journal_entry nothing = {.channel = STR("cli")};
 	assert_int_equal(teacher_teach(t, &nothing, &change, &err), -1);
+	teacher_close(&t);
+}
+
+/* Nobody's word counts as much as somebody's, whichever comes first. */
+static void what_nobody_said_gives_way(void **state)
+{
+	struct teacher *t = open_it();
+	struct journal_which nobodys = {.who = STR("auto:dnsbl")}, alices = {.who = STR("alice")};
+	enum journal_change change;
+	struct err err;
+	for (int first = 0; first < 2; first++) {
+		struct given by_itself = {.number = (uint64_t)first, .spam = true, .who = "auto:dnsbl"};
+		struct given by_alice = {.number = (uint64_t)first, .who = "alice"};
+		struct given *order[2] = {&by_itself, &by_alice};
+		int64_t count;
+		for (int i = 0; i < 2; i++) {
+			struct made_up made;
+			struct given *g = order[i ^ first];
+			struct journal_entry e = {.time = 1795176000, .spam = g->spam,
+				.hash = first ? STR("one") : STR("two"), .who = str_c(g->who),
+				.channel = g == &by_itself ? STR("auto") : STR("mail"),
+				.features = *lessons_make(&made, g->spam, g->number)};
+			assert_int_equal(teacher_teach(t, &e, &change, &err), 0);
+		}
+		assert_int_equal(change, first ? JOURNAL_KNOWN : JOURNAL_RELABELED);
+		assert_int_equal(journal_count(teacher_journal(t), &nobodys, &count, &err), 0);
+		assert_int_equal(count, 0);
+		assert_int_equal(journal_count(teacher_journal(t), &alices, &count, &err), 0);
+		assert_int_equal(count, first + 1);
+	}
 	teacher_close(&t);
 }
 
@@ -638,6 +670,7 @@ int main(void)
 		IN_FOLDER(survives_a_kill),
 		IN_FOLDER(has_one_owner),
 		IN_FOLDER(has_quotas),
+		IN_FOLDER(what_nobody_said_gives_way),
 		IN_FOLDER(copies_thin_out),
 		IN_FOLDER(refuses_what_spoils_known_mail),
 		IN_FOLDER(a_trial_leaves_no_trace),

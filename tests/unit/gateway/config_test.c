@@ -159,6 +159,8 @@ static void test_errors(void **state)
 		{ FIRST DOMAIN "learn { spam_address = \"spam@example.com\" }",
 			"t.conf:3:24: spam_address \"spam@example.com\" is no address in one of the domain sections" },
 		{ FIRST DOMAIN "learn { from = \"x\" }", "t.conf:3:" },
+		{ FIRST DOMAIN "learn { auto_domains = \"bob@example.org\" }",
+			"t.conf:3:24: auto_domains \"bob@example.org\" is no domain: name it as example.org" },
 		{ FIRST DOMAIN "admin { listen = \"here\" }", "t.conf:3:18: listen is an address" },
 		{ "hostname = \"mx example\"" DOMAIN, "t.conf:1:12: hostname \"mx example\"" },
 		{ FIRST DOMAIN "state_dir = \"here\"", "t.conf:3:13: state_dir must be a full path" },
