@@ -126,6 +126,10 @@ def main():
                if os.path.isdir(os.path.join(ROOT, folder)) and selected(folder)]
     if folders:
         total.add(run_pytest(folders))
+    if words and not total.passed + total.failed + total.skipped:
+        print(f"No test has one of these in its name: {' '.join(words)}. Whole folders are tests/scenarios and "
+              "tests/conformance.", file=sys.stderr)
+        return 2
     print(f"{total.passed} passed, {total.failed} failed"
           + (f", {total.skipped} skipped" if total.skipped else ""))
     return 1 if total.failed else 0
