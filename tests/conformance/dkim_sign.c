@@ -9,22 +9,7 @@
 
 #include "core/mail/sign.h"
 #include "core/mail/signkey.h"
-
-static struct str read_file(struct arena *arena, const char *path)
-{
-	struct buf b = BUF_INIT;
-	FILE *f = fopen(path, "rb");
-	size_t n;
-
-	if (!f)
-		exit(2);
-	while ((n = fread(buf_reserve(&b, 65536), 1, 65536, f)) > 0)
-		buf_commit(&b, n);
-	fclose(f);
-	struct str text = arena_dup(arena, buf_str(&b));
-	buf_free(&b);
-	return text;
-}
+#include "tests/read_file.h"
 
 static void make_key(bool ed25519, struct buf *out)
 {

@@ -174,114 +174,114 @@ static void judge_message(struct judged *j, const char *zone, struct str signatu
 
 #define S_2048 { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, -1 }
 
+static const struct {
+	const char *what;
+	struct signing how;
+	const char *zone; /* %s: the key */
+	const char *body;
+	int result;
+	const char *reason;
+} result_cases[] = {
+	{ "valid", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM1; k=rsa; p=%s\"]}", BODY,
+		AUTH_PASS, "" },
+	{ "only p=", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
+		AUTH_PASS, "" },
+	{ "a record of two strings", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[[\"v=DKIM1; k=r\",\"sa; p=%s\"]]}", BODY,
+		AUTH_PASS, "" },
+	{ "other TXT records beside the key", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"v=spf1 -all\",\"p=%s\",\"hello\"]}", BODY,
+		AUTH_PASS, "" },
+	{ "long notes in the key", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[[\"p=%s; n="
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
+		"\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"]]}",
+		BODY, AUTH_PASS, "" },
+	{ "the key's name is an alias", S_2048, "\"s._domainkey.example.com\":{\"CNAME\":[\"k.example\"]},"
+		"\"k.example\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
+	{ "Ed25519", { ED25519, DKIM_SIGN_ED25519SHA256, "example.com", "s", 0, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"k=ed25519; p=%s\"]}", BODY, AUTH_PASS, "" },
+	{ "1024 bits", { RSA_1024, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
+	{ "768 bits", { RSA_768, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
+		AUTH_POLICY, "the key has fewer than 1024 bits" },
+	{ "SHA-1", { RSA_2048, DKIM_SIGN_RSASHA1, "example.com", "s", 0, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
+		AUTH_POLICY, "SHA-1 is too weak" },
+	{ "SHA-1, and broken", { RSA_2048, DKIM_SIGN_RSASHA1, "example.com", "s", 0, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", "other\r\n", AUTH_FAIL, NULL },
+	{ "l= over all of the body", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 10 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY "\r\n\r\n", AUTH_PASS, "" },
+	{ "text behind l=", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 10 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY "<h1>evil</h1>\r\n",
+		AUTH_POLICY, "only a part of the body is signed" },
+	{ "l=0", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 0 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_POLICY,
+		"only a part of the body is signed" },
+	{ "l= beyond the body", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 10 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", "one\r\n", AUTH_PERMERROR, NULL },
+	{ "expired", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW - 7200, 3600, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
+		AUTH_POLICY, "the signature has expired" },
+	{ "not yet expired", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW - 7200, 7201, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
+	{ "of the future", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW + 86400, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
+		AUTH_POLICY, "the signature is of the future" },
+	{ "of a clock that is a minute fast",
+		{ RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW + 60, 0, -1 },
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
+	{ "changed body", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", "other\r\n",
+		AUTH_FAIL, NULL },
+	{ "no key", S_2048, "\"x\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PERMERROR, "there is no key" },
+	{ "revoked", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM1; p=\"]},"
+		"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_PERMERROR, "the key is revoked" },
+	{ "several keys", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\",\"p=AAAA\"]}", BODY,
+		AUTH_PERMERROR, "there are several key records" },
+	{ "a key record with a broken list", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM1; p=%s; p=AAAA\"]}", BODY,
+		AUTH_PERMERROR, "the key record is malformed" },
+	{ "a key of another version", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM2; p=%s\"]}", BODY, AUTH_PERMERROR, NULL },
+	{ "a key for other services", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"s=tlsrpt; p=%s\"]}", BODY, AUTH_PERMERROR, NULL },
+	{ "a key for other hashes", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"h=sha1; p=%s\"]}", BODY, AUTH_PERMERROR, NULL },
+	{ "a key of another type", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"k=ed25519; p=%s\"]}", BODY,
+		AUTH_PERMERROR, NULL },
+	{ "rubbish for a key", S_2048,
+		"\"s._domainkey.example.com\":{\"TXT\":[\"p=notakey\"]},\"x\":{\"TXT\":[\"%s\"]}",
+		BODY, AUTH_PERMERROR, NULL },
+	{ "an oversized key", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "big", 0, 0, -1 },
+		"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_PERMERROR, "the key is too large" },
+	{ "SERVFAIL", S_2048, "\"s._domainkey.example.com\":{\"TXT\":{\"rcode\":\"SERVFAIL\"}},"
+		"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_TEMPERROR, "the key could not be fetched" },
+	{ "no answer", S_2048, "\"s._domainkey.example.com\":{\"rcode\":\"TIMEOUT\"},"
+		"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_TEMPERROR, "the key could not be fetched" },
+};
+
 static void test_results(void **state)
 {
-	static const struct {
-		const char *what;
-		struct signing how;
-		const char *zone; /* %s: the key */
-		const char *body;
-		int result;
-		const char *reason;
-	} rows[] = {
-		{ "valid", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM1; k=rsa; p=%s\"]}", BODY,
-			AUTH_PASS, "" },
-		{ "only p=", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
-			AUTH_PASS, "" },
-		{ "a record of two strings", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[[\"v=DKIM1; k=r\",\"sa; p=%s\"]]}", BODY,
-			AUTH_PASS, "" },
-		{ "other TXT records beside the key", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"v=spf1 -all\",\"p=%s\",\"hello\"]}", BODY,
-			AUTH_PASS, "" },
-		{ "long notes in the key", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[[\"p=%s; n="
-			"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\","
-			"\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"]]}",
-			BODY, AUTH_PASS, "" },
-		{ "the key's name is an alias", S_2048, "\"s._domainkey.example.com\":{\"CNAME\":[\"k.example\"]},"
-			"\"k.example\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
-		{ "Ed25519", { ED25519, DKIM_SIGN_ED25519SHA256, "example.com", "s", 0, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"k=ed25519; p=%s\"]}", BODY, AUTH_PASS, "" },
-		{ "1024 bits", { RSA_1024, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
-		{ "768 bits", { RSA_768, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
-			AUTH_POLICY, "the key has fewer than 1024 bits" },
-		{ "SHA-1", { RSA_2048, DKIM_SIGN_RSASHA1, "example.com", "s", 0, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
-			AUTH_POLICY, "SHA-1 is too weak" },
-		{ "SHA-1, and broken", { RSA_2048, DKIM_SIGN_RSASHA1, "example.com", "s", 0, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", "other\r\n", AUTH_FAIL, NULL },
-		{ "l= over all of the body", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 10 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY "\r\n\r\n", AUTH_PASS, "" },
-		{ "text behind l=", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 10 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY "<h1>evil</h1>\r\n",
-			AUTH_POLICY, "only a part of the body is signed" },
-		{ "l=0", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 0 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_POLICY,
-			"only a part of the body is signed" },
-		{ "l= beyond the body", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", 0, 0, 10 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", "one\r\n", AUTH_PERMERROR, NULL },
-		{ "expired", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW - 7200, 3600, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
-			AUTH_POLICY, "the signature has expired" },
-		{ "not yet expired", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW - 7200, 7201, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
-		{ "of the future", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW + 86400, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY,
-			AUTH_POLICY, "the signature is of the future" },
-		{ "of a clock that is a minute fast",
-			{ RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "s", NOW + 60, 0, -1 },
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PASS, "" },
-		{ "changed body", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}", "other\r\n",
-			AUTH_FAIL, NULL },
-		{ "no key", S_2048, "\"x\":{\"TXT\":[\"p=%s\"]}", BODY, AUTH_PERMERROR, "there is no key" },
-		{ "revoked", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM1; p=\"]},"
-			"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_PERMERROR, "the key is revoked" },
-		{ "several keys", S_2048, "\"s._domainkey.example.com\":{\"TXT\":[\"p=%s\",\"p=AAAA\"]}", BODY,
-			AUTH_PERMERROR, "there are several key records" },
-		{ "a key record with a broken list", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM1; p=%s; p=AAAA\"]}", BODY,
-			AUTH_PERMERROR, "the key record is malformed" },
-		{ "a key of another version", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"v=DKIM2; p=%s\"]}", BODY, AUTH_PERMERROR, NULL },
-		{ "a key for other services", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"s=tlsrpt; p=%s\"]}", BODY, AUTH_PERMERROR, NULL },
-		{ "a key for other hashes", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"h=sha1; p=%s\"]}", BODY, AUTH_PERMERROR, NULL },
-		{ "a key of another type", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"k=ed25519; p=%s\"]}", BODY,
-			AUTH_PERMERROR, NULL },
-		{ "rubbish for a key", S_2048,
-			"\"s._domainkey.example.com\":{\"TXT\":[\"p=notakey\"]},\"x\":{\"TXT\":[\"%s\"]}",
-			BODY, AUTH_PERMERROR, NULL },
-		{ "an oversized key", { RSA_2048, DKIM_SIGN_RSASHA256, "example.com", "big", 0, 0, -1 },
-			"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_PERMERROR, "the key is too large" },
-		{ "SERVFAIL", S_2048, "\"s._domainkey.example.com\":{\"TXT\":{\"rcode\":\"SERVFAIL\"}},"
-			"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_TEMPERROR, "the key could not be fetched" },
-		{ "no answer", S_2048, "\"s._domainkey.example.com\":{\"rcode\":\"TIMEOUT\"},"
-			"\"x\":{\"TXT\":[\"%s\"]}", BODY, AUTH_TEMPERROR, "the key could not be fetched" },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < sizeof(result_cases) / sizeof(result_cases[0]); i++) {
 		struct buf signature = BUF_INIT, zone = BUF_INIT;
-		struct str z = str_c(rows[i].zone);
+		struct str z = str_c(result_cases[i].zone);
 		size_t at = str_find(z, STR("%s"));
 		struct judged j;
 
-		sign(&rows[i].how, &signature);
+		sign(&result_cases[i].how, &signature);
 		buf_str_add(&zone, str_sub(z, 0, at));
-		buf_c(&zone, keys[rows[i].how.key].record);
+		buf_c(&zone, keys[result_cases[i].how.key].record);
 		buf_str_add(&zone, str_skip(z, at + 2));
-		if (strcmp(rows[i].how.selector, "big") == 0)
+		if (strcmp(result_cases[i].how.selector, "big") == 0)
 			buf_printf(&zone, ",\"big._domainkey.example.com\":{\"TXT\":[\"p=%s\"]}",
 				keys[RSA_5120].record);
 		buf_char(&zone, '\0');
-		judge_message(&j, zone.p, buf_str(&signature), rows[i].body);
+		judge_message(&j, zone.p, buf_str(&signature), result_cases[i].body);
 		assert_int_equal(j.v.auth.dkim->n, 1);
 		const struct auth_dkim *d = &j.v.auth.dkim->v[0];
-		if (d->result != rows[i].result || (rows[i].reason && !str_eq_c(d->reason, rows[i].reason)))
-			fail_msg("%s: %s, %.*s", rows[i].what, auth_result_names[d->result],
+		if (d->result != result_cases[i].result || (result_cases[i].reason && !str_eq_c(d->reason, result_cases[i].reason)))
+			fail_msg("%s: %s, %.*s", result_cases[i].what, auth_result_names[d->result],
 				STR_ARG(d->reason));
 		judged_free(&j);
 		buf_free(&signature);

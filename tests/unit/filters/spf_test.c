@@ -170,89 +170,90 @@ static void judge_spf(struct judged *j, const char *ip, const char *sender, cons
 	buf_free(&json);
 }
 
+static const struct {
+	const char *what, *ip, *sender, *helo, *zone;
+	int result;
+} check_cases[] = {
+	{ "loopback is no exception", "127.0.0.1", "a@example.com", "h", TXT("example.com", "v=spf1 -all"),
+		AUTH_FAIL },
+	{ "nor is ::1", "::1", "a@example.com", "h", TXT("example.com", "v=spf1 -all"), AUTH_FAIL },
+	{ "an IPv4-mapped client is an IPv4 one", "::ffff:192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 ip4:192.0.2.1 -all"), AUTH_PASS },
+	{ "a mapped network matches no IPv4 client", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 ip6:::ffff:192.0.2.1 -all"), AUTH_FAIL },
+	{ "an octet above ASCII in %{l} never matches (RFC 8616)", "192.0.2.1", "\xc3\xbc@example.com", "h",
+		TXT("example.com", "v=spf1 exists:%{l}.x.example ?all"), AUTH_NEUTRAL },
+	{ "a U-label is asked for as an A-label", "192.0.2.1", "a@b\xc3\xbc" "cher.example", "h",
+		TXT("xn--bcher-kva.example", "v=spf1 +all"), AUTH_PASS },
+	{ "the domain is what follows the last @", "192.0.2.1", "\\\"a@good.example\\\"@example.com", "h",
+		TXT("example.com", "v=spf1 -all") "," TXT("good.example", "v=spf1 +all"), AUTH_FAIL },
+	{ "a sender without domain", "192.0.2.1", "foo", "h", "\"x\":{}", AUTH_NONE },
+	{ "a final dot", "192.0.2.1", "a@example.com.", "h", TXT("example.com", "v=spf1 +all"), AUTH_PASS },
+	{ "%{p}: an error in the reverse zone means unknown", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 exists:%{p}.x.example -all") ",\"unknown.x.example\":{\"A\":"
+		"[\"127.0.0.2\"]},\"1.2.0.192.in-addr.arpa\":{\"rcode\":\"SERVFAIL\"}", AUTH_PASS },
+	{ "%{p}: a name that does not lead back means unknown", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 exists:%{p}.x.example -all") ",\"evil.x.example\":{\"A\":"
+		"[\"127.0.0.2\"]},\"1.2.0.192.in-addr.arpa\":{\"PTR\":[\"evil\"]}", AUTH_FAIL },
+	{ "a name with a quote, a blank and a backslash is asked for as it is", "192.0.2.1",
+		"a'b c\\\\d@example.com", "h",
+		TXT("example.com", "v=spf1 exists:%{l}.x.example -all"), AUTH_FAIL },
+	{ "redirect after an include that does not match", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 redirect=b.example include:c.example") ","
+		TXT("b.example", "v=spf1 +all") "," TXT("c.example", "v=spf1 -all"), AUTH_PASS },
+	{ "a redirect within an include", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 include:c.example -all") ","
+		TXT("b.example", "v=spf1 +all") "," TXT("c.example", "v=spf1 redirect=b.example"), AUTH_PASS },
+	{ "an include whose redirect leads nowhere", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 include:c.example -all") ","
+		TXT("c.example", "v=spf1 redirect=b.example"), AUTH_PERMERROR },
+	{ "an include of itself", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 include:example.com -all"), AUTH_PERMERROR },
+	{ "an error before a match", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 a:b.example ip4:192.0.2.1 -all") ",\"b.example\":{\"rcode\":\"SERVFAIL\"}",
+		AUTH_TEMPERROR },
+	{ "a match before an error", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 ip4:192.0.2.1 a:b.example -all") ",\"b.example\":{\"rcode\":\"SERVFAIL\"}",
+		AUTH_PASS },
+	{ "a current domain of an include in %{d}", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 include:inc.example -all") ","
+		TXT("inc.example", "v=spf1 exists:x.%{d} -all") ",\"x.inc.example\":{\"A\":[\"127.0.0.2\"]}",
+		AUTH_PASS },
+	{ "eleven mx names", "192.0.2.1", "a@example.com", "h", "\"example.com\":{\"TXT\":[\"v=spf1 mx\"],\"MX\":["
+		"[1,\"m\"],[2,\"m\"],[3,\"m\"],[4,\"m\"],[5,\"m\"],[6,\"m\"],[7,\"m\"],[8,\"m\"],[9,\"m\"],"
+		"[10,\"m\"],[11,\"m\"]]},\"m\":{\"A\":[\"192.0.2.1\"]}", AUTH_PERMERROR },
+	{ "two look-ups that find nothing", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 a:n1.example a:n2.example +all"), AUTH_PASS },
+	{ "three of them, spread over an include", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 a:n1.example include:c.example +all") ","
+		TXT("c.example", "v=spf1 a:n2.example a:n3.example -all"), AUTH_PERMERROR },
+	{ "eleven terms, spread over includes", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 include:b.example include:c.example +all") ","
+		"\"e.example\":{\"A\":[\"192.0.2.9\"]},"
+		TXT("b.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example ?all") ","
+		TXT("c.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example a:e.example ?all"),
+		AUTH_PERMERROR },
+	{ "ten terms, spread over includes", "192.0.2.1", "a@example.com", "h",
+		TXT("example.com", "v=spf1 include:b.example include:c.example +all") ","
+		"\"e.example\":{\"A\":[\"192.0.2.9\"]},"
+		TXT("b.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example ?all") ","
+		TXT("c.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example ?all"),
+		AUTH_PASS },
+	{ "no client", "", "a@example.com", "h", TXT("example.com", "v=spf1 +all"), AUTH_NONE },
+};
+
 static void test_checks(void **state)
 {
-	static const struct {
-		const char *what, *ip, *sender, *helo, *zone;
-		int result;
-	} rows[] = {
-		{ "loopback is no exception", "127.0.0.1", "a@example.com", "h", TXT("example.com", "v=spf1 -all"),
-			AUTH_FAIL },
-		{ "nor is ::1", "::1", "a@example.com", "h", TXT("example.com", "v=spf1 -all"), AUTH_FAIL },
-		{ "an IPv4-mapped client is an IPv4 one", "::ffff:192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 ip4:192.0.2.1 -all"), AUTH_PASS },
-		{ "a mapped network matches no IPv4 client", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 ip6:::ffff:192.0.2.1 -all"), AUTH_FAIL },
-		{ "an octet above ASCII in %{l} never matches (RFC 8616)", "192.0.2.1", "\xc3\xbc@example.com", "h",
-			TXT("example.com", "v=spf1 exists:%{l}.x.example ?all"), AUTH_NEUTRAL },
-		{ "a U-label is asked for as an A-label", "192.0.2.1", "a@b\xc3\xbc" "cher.example", "h",
-			TXT("xn--bcher-kva.example", "v=spf1 +all"), AUTH_PASS },
-		{ "the domain is what follows the last @", "192.0.2.1", "\\\"a@good.example\\\"@example.com", "h",
-			TXT("example.com", "v=spf1 -all") "," TXT("good.example", "v=spf1 +all"), AUTH_FAIL },
-		{ "a sender without domain", "192.0.2.1", "foo", "h", "\"x\":{}", AUTH_NONE },
-		{ "a final dot", "192.0.2.1", "a@example.com.", "h", TXT("example.com", "v=spf1 +all"), AUTH_PASS },
-		{ "%{p}: an error in the reverse zone means unknown", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 exists:%{p}.x.example -all") ",\"unknown.x.example\":{\"A\":"
-			"[\"127.0.0.2\"]},\"1.2.0.192.in-addr.arpa\":{\"rcode\":\"SERVFAIL\"}", AUTH_PASS },
-		{ "%{p}: a name that does not lead back means unknown", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 exists:%{p}.x.example -all") ",\"evil.x.example\":{\"A\":"
-			"[\"127.0.0.2\"]},\"1.2.0.192.in-addr.arpa\":{\"PTR\":[\"evil\"]}", AUTH_FAIL },
-		{ "a name with a quote, a blank and a backslash is asked for as it is", "192.0.2.1",
-			"a'b c\\\\d@example.com", "h",
-			TXT("example.com", "v=spf1 exists:%{l}.x.example -all"), AUTH_FAIL },
-		{ "redirect after an include that does not match", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 redirect=b.example include:c.example") ","
-			TXT("b.example", "v=spf1 +all") "," TXT("c.example", "v=spf1 -all"), AUTH_PASS },
-		{ "a redirect within an include", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 include:c.example -all") ","
-			TXT("b.example", "v=spf1 +all") "," TXT("c.example", "v=spf1 redirect=b.example"), AUTH_PASS },
-		{ "an include whose redirect leads nowhere", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 include:c.example -all") ","
-			TXT("c.example", "v=spf1 redirect=b.example"), AUTH_PERMERROR },
-		{ "an include of itself", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 include:example.com -all"), AUTH_PERMERROR },
-		{ "an error before a match", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 a:b.example ip4:192.0.2.1 -all") ",\"b.example\":{\"rcode\":\"SERVFAIL\"}",
-			AUTH_TEMPERROR },
-		{ "a match before an error", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 ip4:192.0.2.1 a:b.example -all") ",\"b.example\":{\"rcode\":\"SERVFAIL\"}",
-			AUTH_PASS },
-		{ "a current domain of an include in %{d}", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 include:inc.example -all") ","
-			TXT("inc.example", "v=spf1 exists:x.%{d} -all") ",\"x.inc.example\":{\"A\":[\"127.0.0.2\"]}",
-			AUTH_PASS },
-		{ "eleven mx names", "192.0.2.1", "a@example.com", "h", "\"example.com\":{\"TXT\":[\"v=spf1 mx\"],\"MX\":["
-			"[1,\"m\"],[2,\"m\"],[3,\"m\"],[4,\"m\"],[5,\"m\"],[6,\"m\"],[7,\"m\"],[8,\"m\"],[9,\"m\"],"
-			"[10,\"m\"],[11,\"m\"]]},\"m\":{\"A\":[\"192.0.2.1\"]}", AUTH_PERMERROR },
-		{ "two look-ups that find nothing", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 a:n1.example a:n2.example +all"), AUTH_PASS },
-		{ "three of them, spread over an include", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 a:n1.example include:c.example +all") ","
-			TXT("c.example", "v=spf1 a:n2.example a:n3.example -all"), AUTH_PERMERROR },
-		{ "eleven terms, spread over includes", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 include:b.example include:c.example +all") ","
-			"\"e.example\":{\"A\":[\"192.0.2.9\"]},"
-			TXT("b.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example ?all") ","
-			TXT("c.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example a:e.example ?all"),
-			AUTH_PERMERROR },
-		{ "ten terms, spread over includes", "192.0.2.1", "a@example.com", "h",
-			TXT("example.com", "v=spf1 include:b.example include:c.example +all") ","
-			"\"e.example\":{\"A\":[\"192.0.2.9\"]},"
-			TXT("b.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example ?all") ","
-			TXT("c.example", "v=spf1 a:e.example a:e.example a:e.example a:e.example ?all"),
-			AUTH_PASS },
-		{ "no client", "", "a@example.com", "h", TXT("example.com", "v=spf1 +all"), AUTH_NONE },
-	};
 	struct judged j;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (*rows[i].ip)
-			judge_spf(&j, rows[i].ip, rows[i].sender, rows[i].helo, rows[i].zone, JUDGED_CONF);
+	for (size_t i = 0; i < sizeof(check_cases) / sizeof(check_cases[0]); i++) {
+		if (*check_cases[i].ip)
+			judge_spf(&j, check_cases[i].ip, check_cases[i].sender, check_cases[i].helo, check_cases[i].zone, JUDGED_CONF);
 		else
 			judge_octets(&j, STR("{\"mail_from\": \"a@example.com\", \"dns\": {}}"), STR(""),
 				JUDGED_CONF);
-		if (j.v.auth.spf->result != rows[i].result)
-			fail_msg("%s: %s", rows[i].what, auth_result_names[j.v.auth.spf->result]);
+		if (j.v.auth.spf->result != check_cases[i].result)
+			fail_msg("%s: %s", check_cases[i].what, auth_result_names[j.v.auth.spf->result]);
 		judged_free(&j);
 	}
 }
