@@ -76,7 +76,8 @@ static bool recall(struct callout *c, struct candidate *candidate)
 	struct slot *slot = slot_of(c->front->callouts, candidate->domain, candidate->address,
 		&key);
 
-	if (!is_worth_remembering(candidate) || slot->key != key || loop_now_ms(c->front->loop) >= slot->until_ms)
+	if (!is_worth_remembering(candidate) || slot->key != key ||
+		loop_now_ms(c->front->loop) >= slot->until_ms)
 		return false;
 	answer_set(&candidate->answer, c->order.arena, slot->code,
 		slot->code < 300 ? "2.1.5" : "5.1.1", str_c(slot->text));

@@ -135,7 +135,8 @@ static struct str reason_for(const struct delivery *d, enum outcome_entry entry)
 			return r && r->reason.n ? r->reason : d->t->verdict->reason;
 		return arena_printf(d->t->arena,
 			"the %s refused this recipient: %d %s %.*s",
-			d->t->facts.outbound ? "relay" : "mailbox server", d->answers[i].code, d->answers[i].enhanced, STR_ARG(d->answers[i].text));
+			d->t->facts.outbound ? "relay" : "mailbox server", d->answers[i].code,
+			d->answers[i].enhanced, STR_ARG(d->answers[i].text));
 	}
 	return STR("");
 }
