@@ -169,8 +169,9 @@ class Gateway:
     def start(self):
         if not self.conf.exists():
             self.write()
+        before = len(self.events("started"))  # its log has those of earlier runs too
         self.spawn()
-        self.wait_event("started")
+        self.wait_event("started", before + 1)
         for line in self.events("listening"):
             self.ports[line["listener"]] = line["port"]
         return self

@@ -74,7 +74,7 @@ def test_attached_messages_are_learned(teach, sink):
     assert teach(forward(spam(1), spam(4))).code == 250, "what comes again counts once"
     assert teach.learned() == (3, 1)
     assert sink.messages() == [], "nobody gets it"
-    lines = teach.gateway.events("message")
+    lines = [teach.gateway.wait_event("message", count) for count in (1, 2, 3)]
     assert [line["lesson"] for line in lines] == ["spam", "ham", "spam"]
 
 
