@@ -132,11 +132,15 @@ int journal_set_fresh(struct journal *j, struct err *err)
 
 /* Lessons */
 
-/* What is known of the message: 1 with its id and label, 0, -1. */
-static int find(struct journal *j, struct str hash, int64_t *id_r, bool *spam_r, struct err *err)
+/* What is known of the message: 1 with its id and label, 0, -1. Of two rows, one by either hash, the
+ * newer one counts. */
+static int find(struct journal *j, const struct journal_entry *e, int64_t *id_r, bool *spam_r,
+	struct err *err)
 {
-	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id, spam FROM lesson WHERE hash = ?1 AND NOT undone");
-	db_bind_blob(st, 1, hash);
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id, spam FROM lesson"
+				      " WHERE hash IN (?1, ?2) AND NOT undone ORDER BY id DESC LIMIT 1");
+	db_bind_blob(st, 1, e->hash);
+	db_bind_blob(st, 2, e->octets);
 	int rc = db_step(j->db, st, "look a message up", err);
 	if (rc > 0) {
 		*id_r = db_int(st, 0);
@@ -146,27 +150,28 @@ static int find(struct journal *j, struct str hash, int64_t *id_r, bool *spam_r,
 	return rc;
 }
 
-static int was_refused(struct journal *j, struct str hash, bool spam, struct err *err)
+static int was_refused(struct journal *j, const struct journal_entry *e, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT 1 FROM lesson JOIN trait ON lesson = id"
-				      " WHERE hash = ?1 AND undone AND spam = ?2 AND refused");
-	db_bind_blob(st, 1, hash);
-	db_bind_int(st, 2, spam);
+				      " WHERE hash IN (?1, ?2) AND undone AND spam = ?3 AND refused");
+	db_bind_blob(st, 1, e->hash);
+	db_bind_blob(st, 2, e->octets);
+	db_bind_int(st, 3, e->spam);
 	int rc = db_step(j->db, st, "look a message up", err);
 	db_end(st);
 	return rc;
 }
 
-int journal_find(struct journal *j, struct str hash, bool spam, enum journal_change *change_r,
+int journal_find(struct journal *j, const struct journal_entry *e, enum journal_change *change_r,
 	struct err *err)
 {
 	int64_t id;
 	bool label = false;
-	int known = find(j, hash, &id, &label, err);
-	*change_r = !known ? JOURNAL_NEW : label == spam ? JOURNAL_KNOWN : JOURNAL_RELABELED;
+	int known = find(j, e, &id, &label, err);
+	*change_r = !known ? JOURNAL_NEW : label == e->spam ? JOURNAL_KNOWN : JOURNAL_RELABELED;
 	if (known < 0 || *change_r == JOURNAL_KNOWN)
 		return known < 0 ? -1 : 0;
-	int refused = was_refused(j, hash, spam, err);
+	int refused = was_refused(j, e, err);
 	if (refused > 0)
 		*change_r = JOURNAL_REFUSED;
 	return refused < 0 ? -1 : 0;
@@ -250,7 +255,7 @@ static int add(struct journal *j, const struct journal_entry *e, int64_t *id_r,
 {
 	int64_t id = 0;
 	bool spam = false;
-	int known = find(j, e->hash, &id, &spam, err);
+	int known = find(j, e, &id, &spam, err);
 	if (known < 0)
 		return -1;
 	*change_r = !known ? JOURNAL_NEW : spam == e->spam ? JOURNAL_KNOWN : JOURNAL_RELABELED;

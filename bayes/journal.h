@@ -4,7 +4,8 @@
  * logged features mean nothing without it.
  *
  * A message counts once: a second lesson with the same label changes nothing, one with
- * the other label takes the first one's place. Lessons are never removed but marked as
+ * the other label takes the first one's place. Which message it is the caller says, by a hash; rows
+ * of former versions have that of its octets, by which it is looked for too. Lessons are never removed but marked as
  * undone. What was learned already and is undone makes the journal stale: the
  * model must be made again from it (teacher.h does).
  *
@@ -27,6 +28,7 @@ struct journal_entry {
 	int64_t time; /* seconds since 1970 */
 	bool spam;
 	struct str hash;		 /* of the message, in any form; at most 128 octets */
+	struct str octets;		 /* the hash by which rows of former versions know it, or empty */
 	struct str who, channel, tenant; /* may be empty; at most 300 octets are kept */
 	struct str sender;		 /* the domain that the message says it is from; the same */
 	struct features features;
@@ -55,9 +57,9 @@ enum journal_change {
 	JOURNAL_RELABELED, /* it had the other label, and the journal is stale now */
 	JOURNAL_REFUSED,   /* it is logged, but does not hold */
 };
-/* Is the message known, with this label (KNOWN), the other (RELABELED), as refused with this label
- * (REFUSED), or not (NEW)? */
-int journal_find(struct journal *journal, struct str hash, bool spam,
+/* Is the entry's message known, with its label (KNOWN), the other (RELABELED), as refused with its
+ * label (REFUSED), or not (NEW)? */
+int journal_find(struct journal *journal, const struct journal_entry *entry,
 	enum journal_change *change_r, struct err *err);
 /* Durable against the end of the process at once, against that of the machine after journal_sync.
  */

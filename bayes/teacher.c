@@ -308,7 +308,7 @@ int teacher_teach(struct teacher *t, const struct journal_entry *entry,
 	e.near = e.harm = 0;
 	e.is_counted = e.is_refused = false;
 	e.features.tenant = tenant_key(model_salt(t->model), e.tenant);
-	if (journal_find(t->journal, e.hash, e.spam, change_r, err) < 0)
+	if (journal_find(t->journal, &e, change_r, err) < 0)
 		return -1;
 	if (*change_r == JOURNAL_RELABELED && is_automatic(&e))
 		*change_r = JOURNAL_KNOWN;

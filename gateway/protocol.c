@@ -68,6 +68,7 @@ const struct record tokens_request_record =
 static const struct field tokens_reply_fields[] = {
 	FIELD_OCTETS(struct tokens_reply, tokens),
 	FIELD_OCTETS(struct tokens_reply, hash),
+	FIELD_OCTETS(struct tokens_reply, octets),
 	FIELD_OCTETS(struct tokens_reply, sender),
 	FIELD_INT(struct tokens_reply, attached),
 	FIELD_OCTETS(struct tokens_reply, feedback),

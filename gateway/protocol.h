@@ -111,7 +111,8 @@ struct tokens_request {
 };
 struct tokens_reply {
 	struct str tokens; /* octets in the classifier's own form; empty: there is no such message */
-	struct str hash;
+	struct str hash;     /* gateway/identity.h */
+	struct str octets;   /* SHA-256 of the message as it came, as struct journal_entry wants it */
 	struct str sender;   /* domain that the message says it is from, or empty */
 	int64_t attached;    /* how many messages are attached, if the request asked for one */
 	struct str feedback; /* the same: the type of a feedback report (core/mail/attached.h) */

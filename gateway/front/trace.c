@@ -4,6 +4,7 @@
 
 #include "core/headerline.h"
 #include "core/limits.h"
+#include "gateway/identity.h"
 
 enum { OWN_LINES = 3, DATE_MAX = 40 };
 
@@ -107,20 +108,6 @@ static bool next_field(struct str *rest, struct str *field_r)
 	return true;
 }
 
-/* "by HOSTNAME (Gatepost)", wherever it was folded. */
-static bool is_own(struct str field, struct str hostname)
-{
-	size_t mark = str_find(field, STR("(Gatepost)"));
-
-	if (mark == field.n)
-		return false;
-	while (mark && (char_is_wsp(field.p[mark - 1]) || field.p[mark - 1] == '\r' ||
-			       field.p[mark - 1] == '\n'))
-		mark--;
-	return mark >= hostname.n &&
-	       str_ieq(str_sub(field, mark - hostname.n, hostname.n), hostname);
-}
-
 bool trace_loops(struct str content, const char *hostname)
 {
 	struct str field;
@@ -135,7 +122,7 @@ bool trace_loops(struct str content, const char *hostname)
 		if (!str_starts(field, ":"))
 			continue;
 		all++;
-		if (is_own(field, str_c(hostname)))
+		if (identity_is_own_line(field, hostname))
 			ours++;
 	}
 	return all >= LIMIT_RECEIVED_COUNT || ours >= OWN_LINES;

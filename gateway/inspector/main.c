@@ -19,6 +19,7 @@
 #include "filters/bayes.h"
 #include "filters/evaluate.h"
 #include "gateway/fault.h"
+#include "gateway/identity.h"
 #include "gateway/inspector/draft.h"
 #include "gateway/loader.h"
 #include "gateway/log.h"
@@ -208,7 +209,7 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 	struct buf lesson = BUF_INIT;
 	struct str_list findings;
 	struct str message;
-	char hash[65];
+	char hash[IDENTITY_SIZE] = "", octets[65];
 
 	if (record_decode(&tokens_request_record, request->payload, inspector->arena, &asked, err) != 0)
 		return -1;
@@ -225,8 +226,11 @@ static int answer_tokens(struct loader_child *child, const struct ipc_packet *re
 			r.tokens = buf_str(&lesson);
 	}
 	r.sender = mail != NULL ? sender_domain(mail) : STR("");
-	hash_sha256_hex(mail != NULL ? mail->raw : STR(""), hash);
+	if (mail != NULL)
+		identity_of(mail, child->self->config->hostname, hash);
+	hash_sha256_hex(mail != NULL ? mail->raw : STR(""), octets);
 	r.hash = str_c(hash);
+	r.octets = str_c(octets);
 	int result = reply(child, request, EVALUATE_TOKENS, &tokens_reply_record, &r, err);
 	arena_free(&arena);
 	buf_free(&lesson);

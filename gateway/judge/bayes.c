@@ -440,7 +440,7 @@ const struct command bayes_review_command = {
 	.name = "bayes review",
 	.summary = "Lists lessons that were refused, since known messages would have been misjudged.",
 	.description = "The newest hundred, newest first: number, time (UTC), label, giver, channel, and the "
-		       "SHA-256 of the message, as in the log.",
+		       "hash by which the training log knows the message.",
 	.options = status_options,
 	.size = sizeof(struct bayes_values),
 	.run = run_review,

@@ -12,6 +12,7 @@
 #include "core/hash.h"
 #include "core/limits.h"
 #include "gateway/control.h"
+#include "gateway/identity.h"
 #include "gateway/judge/corpus.h"
 #include "gateway/judge/judge.h"
 
@@ -27,8 +28,8 @@ static const struct command_option options[] = {
 struct lesson_run {
 	bool spam;
 	size_t given, learned;
-	const char *state_dir;	 /* of a running gateway, */
-	struct teacher *teacher; /* or the model itself, if none is */
+	const struct config *config;
+	struct teacher *teacher; /* NULL: a running gateway learns */
 };
 
 /* A running gateway */
@@ -38,7 +39,7 @@ static int post(const struct lesson_run *run, struct str message, struct err *er
 {
 	struct control_reply reply;
 	const char *path = run->spam ? "/api/v1/learn?label=spam" : "/api/v1/learn?label=ham";
-	int rc = control_request(run->state_dir, "POST", path, message, &reply, err);
+	int rc = control_request(run->config->state_dir, "POST", path, message, &reply, err);
 	if (rc == 1 && reply.status != 200) {
 		control_error(&reply, err);
 		rc = err_prefix(err, "the gateway did not learn the message");
@@ -53,16 +54,18 @@ static int learn_here(struct lesson_run *run, struct str message, struct err *er
 {
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
 	enum journal_change change = JOURNAL_KNOWN;
-	char hash[65];
+	char hash[IDENTITY_SIZE], octets[65];
+	struct mail *mail = mail_parse(arena, message);
 	struct journal_entry entry = {
 		.time = time(NULL),
 		.spam = run->spam,
 		.channel = STR("cli"),
 	};
-	hash_sha256_hex(message, hash);
+	identity_of(mail, run->config->hostname, hash);
+	hash_sha256_hex(message, octets);
 	entry.hash = str_c(hash);
-	features_of(mail_parse(arena, message), model_salt(teacher_model(run->teacher)),
-		&entry.features);
+	entry.octets = str_c(octets);
+	features_of(mail, model_salt(teacher_model(run->teacher)), &entry.features);
 	int rc = teacher_teach(run->teacher, &entry, &change, err);
 	run->learned += rc == 0 && change != JOURNAL_KNOWN;
 	arena_free(&arena);
@@ -84,10 +87,9 @@ static int learn_one(void *context, struct str message, struct err *err)
 	return rc;
 }
 
-static int open_target(
-	struct lesson_run *run, const char *state_dir, struct arena *arena, struct err *err)
+static int open_target(struct lesson_run *run, struct arena *arena, struct err *err)
 {
-	run->state_dir = state_dir;
+	const char *state_dir = run->config->state_dir;
 	if (control_is_served(state_dir))
 		return 0;
 	const char *folder = arena_printf(arena, "%s/bayes", state_dir).p;
@@ -111,17 +113,16 @@ static int learn_all(struct lesson_run *run, char **paths, int count, struct err
 	return rc;
 }
 
-static int read_state_dir(const char *file, struct arena *arena, const char **state_dir_r)
+static int read_config(const char *file, struct arena *arena, const struct config **config_r)
 {
 	struct str text;
 	struct err err;
 	struct conf *conf;
 	if (config_load(file, arena, &text, &err) < 0)
 		return judge_fail("learn", "%s", err.text);
-	const struct config *config = config_read(text, file, arena, &conf);
+	*config_r = config_read(text, file, arena, &conf);
 	if (conf_errors(conf)->n)
 		return judge_fail("learn", "%s", conf_errors(conf)->v[0]);
-	*state_dir_r = config->state_dir;
 	return COMMAND_OK;
 }
 
@@ -130,12 +131,11 @@ static int run(const struct command *command, const void *values, int argc, char
 	const struct learn_values *o = values;
 	struct lesson_run lesson = {.spam = strcmp(argv[0], "spam") == 0};
 	struct arena *arena = arena_new(SIZE_MAX);
-	const char *state_dir = NULL;
 	struct err err;
 	if (!lesson.spam && strcmp(argv[0], "ham") != 0)
 		return judge_usage("learn", "\"%s\": say spam or ham first", argv[0]);
-	int rc = read_state_dir(o->conf, arena, &state_dir);
-	if (rc == COMMAND_OK && (open_target(&lesson, state_dir, arena, &err) < 0 ||
+	int rc = read_config(o->conf, arena, &lesson.config);
+	if (rc == COMMAND_OK && (open_target(&lesson, arena, &err) < 0 ||
 					learn_all(&lesson, argv + 1, argc - 1, &err) < 0))
 		rc = judge_fail("learn", "%s", err.text);
 	/* After an error only what was learned all the same is worth telling. */

@@ -118,6 +118,7 @@ static int teach(struct lesson *lesson, const struct tokens_reply *reply, struct
 		.time = time(NULL),
 		.spam = lesson->spam,
 		.hash = reply->hash,
+		.octets = reply->octets,
 		.who = buf_str(&lesson->who),
 		.channel = buf_str(&lesson->channel),
 		.tenant = buf_str(&lesson->tenant),

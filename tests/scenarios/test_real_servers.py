@@ -2,10 +2,13 @@
 downstream or in quarantine, exactly once, with its body byte for byte."""
 
 import base64
+import sqlite3
+import time
 
 import pytest
 
 from tests.fakes import corpora
+from tests.fakes.gateway import TIMEOUT
 from tests.fakes.sender import Sender
 from tests.fakes.servers import Dovecot, Postfix
 from tests.fakes.smtp import Smtp
@@ -118,3 +121,51 @@ def test_a_mailbox_server_that_trusts_us_is_no_relay(make_gateway, closing):
         smtp.ehlo()
         assert smtp.command("MAIL FROM:<eve@evil.example>").code == 250
         assert [smtp.command(f"RCPT TO:<{r}>").code for r in recipients] == [550] * 3
+
+
+def lessons(gateway):
+    """(spam, channel) of all that hold."""
+    with sqlite3.connect(gateway.state / "bayes/log.db") as log:
+        return log.execute("SELECT spam, channel FROM lesson WHERE NOT undone ORDER BY id").fetchall()
+
+
+def wait_lessons(gateway, count):
+    end = time.monotonic() + TIMEOUT
+    while len(lessons(gateway)) < count and time.monotonic() < end:
+        gateway.api("/stat")
+    return lessons(gateway)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_delivered_copy_is_no_other_lesson(kind, make_gateway, closing, dns):
+    """Learned by itself, or while it was held; then reported from the mailbox, with all that is on top of it by then."""
+    server = SERVERS[kind]()
+    closing.add(server.close)
+    dns.zone["friend.example"] = {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]}
+    dns.zone["_dmarc.friend.example"] = {"TXT": ["v=DMARC1; p=none"]}
+    gateway = make_gateway(backend=server.url, listeners=PROXY, extra=(
+        'learn { auto = true auto_domains = "friend.example" } scores { SPF_FAIL = 9 } '
+        'policy { quarantine_score = 8 reject_score = 900 }'))
+    for number, client in enumerate(("192.0.2.1", "192.0.2.9")):
+        octets = (f"Received: from bob by friend.example; Fri, 20 Nov 2026 11:59:00 +0000\r\nX-Spam-Flag: NO\r\n"
+                  f"From: Bob <bob@friend.example>\r\nTo: box{number}@example.net\r\nSubject: Number {number}\r\n"
+                  f"Message-ID: <{number}@friend.example>\r\nDate: Fri, 20 Nov 2026 12:00:00 +0000\r\n\r\n"
+                  f"Minutes of meeting {number}\r\n\r\n--  \r\nBob\r\n\r\n").encode()
+        with Smtp(gateway.port, proxy=f"PROXY TCP4 {client} 127.0.0.1 9999 25\r\n".encode()) as smtp:
+            smtp.ehlo()
+            assert smtp.message(octets, sender="bob@friend.example", recipients=[f"box{number}@example.net"]).code == 250
+    assert wait_lessons(gateway, 1) == [(0, "auto")]
+    [held] = gateway.held()["box1"]
+    assert gateway.api(f"/api/v1/quarantine/{held}/learn?label=spam", b"")["ok"]
+    assert lessons(gateway) == [(0, "auto"), (1, "api")]
+    assert gateway.run("quarantine", "release", held).returncode == 0
+    gateway.wait_event("released")
+    server.settle()
+    [first], [second] = server.messages()["box0"], server.messages()["box1"]
+    for copy in (first, second):
+        assert b"Return-Path: " in copy and b"(Gatepost)" in copy and b"Authentication-Results: mx.example.net" in copy
+        assert b"X-Spam-Flag: NO" not in copy
+    gateway.api("/api/v1/learn?label=spam", second)
+    assert lessons(gateway) == [(0, "auto"), (1, "api")], "it counts once"
+    gateway.api("/api/v1/learn?label=spam", first)
+    assert lessons(gateway) == [(1, "api"), (1, "api")], "a person's word takes the place of nobody's"

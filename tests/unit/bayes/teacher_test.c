@@ -124,6 +124,38 @@ static void a_message_counts_once(void **state)
 	teacher_close(&t);
 }
 
+/* Rows of before know a message by its octets; what is said of it now finds them. */
+static void rows_of_former_versions_count_too(void **state)
+{
+	static const struct {
+		bool spam;
+		const char *hash, *octets;
+		enum journal_change change;
+	} steps[] = {
+		{true, "octets 1", "", JOURNAL_NEW}, /* as it was written then */
+		{true, "message 1", "octets 1", JOURNAL_KNOWN},
+		{true, "message 1", "of a delivered copy", JOURNAL_NEW}, /* no way to know */
+		{false, "message 1", "octets 1", JOURNAL_RELABELED}, /* the newer row */
+		{false, "octets 1", "", JOURNAL_RELABELED}, /* the older one held still */
+		{true, "message 2", "", JOURNAL_NEW},
+		{true, "message 3", "", JOURNAL_NEW},
+	};
+	struct teacher *t = open_it();
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct made_up made;
+		enum journal_change change;
+		struct err err;
+		struct journal_entry e = {.time = 1795176000, .spam = steps[i].spam,
+			.hash = str_c(steps[i].hash), .octets = str_c(steps[i].octets),
+			.who = STR("alice"), .channel = STR("cli"),
+			.features = *lessons_make(&made, steps[i].spam, i)};
+		assert_int_equal(teacher_teach(t, &e, &change, &err), 0);
+		if (change != steps[i].change)
+			fail_msg("step %zu: %d", i, change);
+	}
+	teacher_close(&t);
+}
+
 static int finish(struct teacher *t)
 {
 	struct err err;
@@ -664,6 +696,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(rebuilds_the_same_bits),
 		IN_FOLDER(a_message_counts_once),
+		IN_FOLDER(rows_of_former_versions_count_too),
 		IN_FOLDER(learns_while_it_rebuilds),
 		IN_FOLDER(a_lesson_undone_meanwhile_is_not_forgotten),
 		IN_FOLDER(takes_lessons_back),
