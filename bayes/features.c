@@ -22,13 +22,14 @@ enum {
 	HOSTS_MAX = 60,
 	PARTS_MAX = 30,
 	NAME_MAX_BYTES = 60, /* of a header's name */
+	NAME_ROUND = 64,     /* no less, and a round number: so many letters are lowered at once */
 	FIELD_NAME_MAX = 40, /* of it, where it stands for its words' field */
 	HEADER_WORD_BYTES = 200,
 	HEADER_GRAM_BYTES = 150,
 	TAG_MAX = 60,
 	TEXT_MAX = 60, /* of each of what a token was made of, when it is explained */
 	ASKED_BITS = 1024,
-	SLACK = 8,     /* octets that may be read behind a padded text's end */
+	SLACK = MARKS_SLACK, /* octets that may be read behind a padded text's end */
 };
 
 _Static_assert((int)GRAMS_MOST <= (int)FEATURES_GRAMS, "grams of all that is looked at have room");
@@ -258,10 +259,10 @@ static bool is_wide(struct str word)
 /* `s` is padded. */
 static void words_of(struct extractor *x, struct str s)
 {
-	struct marks marks;
-	struct str word;
-	marks_words(&marks, s);
-	for (size_t at = 0; marks_next(&marks, s, &at, &word);) {
+	uint16_t ends[MARKS_ENDS];
+	size_t count = marks_words(s, ends);
+	for (size_t i = 0; i < count; i += 2) {
+		struct str word = str_from(s.p + ends[i], (size_t)(ends[i + 1] - ends[i]));
 		while (word.n && (word.p[word.n - 1] == '.' || word.p[word.n - 1] == '-'))
 			word.n--;
 		if (word.n == 0)
@@ -286,24 +287,28 @@ static const char *const left_out[] = {"x-spam", "x-virus", "list-", "x-mailman"
 	"newsgroups", "path", "lines", "x-google-group", "x-original-sender",
 	"x-original-authentication"};
 
-/* Most names are told from all of them by two letters: of each first one, the third ones. */
-static void note_left_out(uint32_t thirds[32])
+enum {
+	LEFT_OUT = sizeof(left_out) / sizeof(left_out[0]),
+	LEFT_OUT_ROUND = (LEFT_OUT + 3) / 4 * 4, /* so that the compiler can compare four at once */
+};
+
+/* Nearly all names are told from all of these by the first four octets, which each of them has. */
+static void note_left_out(uint32_t heads[LEFT_OUT_ROUND])
 {
-	memset(thirds, 0, 32 * sizeof(thirds[0]));
-	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
-		thirds[left_out[i][0] % 32] |= (uint32_t)1 << left_out[i][2] % 32;
+	memset(heads, 0, LEFT_OUT_ROUND * sizeof(heads[0]));
+	for (size_t i = 0; i < LEFT_OUT; i++)
+		memcpy(&heads[i], left_out[i], sizeof(heads[i]));
 }
 
-static bool is_left_out(struct str name, const uint32_t thirds[32])
+/* `name` is in lower case, and padded. */
+static bool is_left_out(struct str name, const uint32_t heads[LEFT_OUT_ROUND])
 {
-	if (name.n < 4) /* shorter than any of them */
-		return false;
-	char first = char_lower(name.p[0]), third = char_lower(name.p[2]);
-	if (!(thirds[(unsigned char)first % 32] >> (unsigned char)third % 32 & 1))
-		return false;
-	for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
-		if (left_out[i][0] == first && left_out[i][2] == third &&
-			str_istarts(name, left_out[i]))
+	uint32_t head, found = 0;
+	memcpy(&head, name.p, sizeof(head));
+	for (size_t i = 0; i < LEFT_OUT_ROUND; i++)
+		found |= heads[i] == head;
+	for (size_t i = 0; found && i < LEFT_OUT; i++)
+		if (heads[i] == head && str_starts(name, left_out[i]))
 			return true;
 	return false;
 }
@@ -331,52 +336,72 @@ static struct str padded(struct buf *text)
 	return buf_str(text);
 }
 
-static void header_words(
-	struct extractor *x, struct str name, struct str value, struct buf *scratch)
+/* A header's name in lower case, behind "h:", which keeps headers and other fields apart. */
+struct header_name {
+	char text[2 + NAME_ROUND + SLACK];
+	struct str name;
+};
+
+static void lower_name(struct str name, struct header_name *lower_r)
 {
-	/* "h:" keeps headers and other fields apart. */
-	char text[2 + FIELD_NAME_MAX + SLACK] = "h:";
-	struct str field = {text, 2};
-	for (size_t i = 0; i < name.n && i < FIELD_NAME_MAX && name.p[i]; i++)
-		text[field.n++] = name.p[i];
+	char *p = lower_r->text + 2;
+	memset(lower_r->text, 0, sizeof(lower_r->text));
+	memcpy(lower_r->text, "h:", 2);
+	lower_r->name = str_from(p, name.n < NAME_MAX_BYTES ? name.n : NAME_MAX_BYTES);
+	memcpy(p, name.p, lower_r->name.n);
+	for (size_t i = 0; i < NAME_ROUND; i++)
+		p[i] = char_lower(p[i]);
+}
+
+static void header_words(
+	struct extractor *x, struct header_name *lower, struct str value, struct buf *scratch)
+{
+	char *name = lower->text + 2;
+	struct str field = {lower->text, 2 + strnlen(name, FIELD_NAME_MAX)};
+	lower->text[field.n] = '\0';
 	buf_clear(scratch);
 	fold_text(value, HEADER_WORD_BYTES, scratch);
-	open_field(x, hash_padded(x, 1, field), text + 2, HEADER_SPAN);
+	open_field(x, hash_padded(x, 1, field), name, HEADER_SPAN);
 	words_of(x, padded(scratch));
 	/* That it is there, and where it stands among the others, is a trait of its sender's
 	 * program. */
 	add_told(x, hash_padded(x, 2, field), "header", str_skip(field, 2), STR(""));
 }
 
+/* What grams are made of, which has room for one more header. */
+static void add_canonical(struct buf *canonical, struct str name, struct str value)
+{
+	buf_str_add(canonical, name);
+	buf_c(canonical, ": ");
+	buf_str_add(canonical, str_sub(value, 0, HEADER_GRAM_BYTES));
+	buf_char(canonical, '\n');
+}
+
 static void headers_of(struct extractor *x)
 {
 	struct buf canonical = BUF_INIT, scratch = BUF_INIT;
 	uint64_t order = 0;
-	uint32_t thirds[32];
+	uint32_t heads[LEFT_OUT_ROUND];
 	struct str before = STR("");
 	size_t received = 0;
-	note_left_out(thirds);
+	note_left_out(heads);
 	for (size_t i = 0; i < x->mail->headers.n && i < 100; i++) {
 		const struct mail_header *h = &x->mail->headers.v[i];
-		if (is_left_out(h->name, thirds) || (str_ieq_c(h->name, "Received") && ++received > 3))
+		struct header_name lower;
+		struct str value = h->value;
+		lower_name(h->name, &lower);
+		if (is_left_out(lower.name, heads) ||
+			(str_eq(lower.name, STR("received")) && ++received > 3))
 			continue;
-		char lower[NAME_MAX_BYTES + SLACK] = "";
-		struct str name = str_sub(h->name, 0, NAME_MAX_BYTES), value = h->value;
-		for (size_t k = 0; k < name.n; k++)
-			lower[k] = char_lower(name.p[k]);
-		if (str_ieq_c(h->name, "Subject"))
+		if (str_eq(lower.name, STR("subject")))
 			value = without_tags(mail_decode_header(x->mail, value));
-		header_words(x, str_from(lower, name.n), value, &scratch);
-		uint64_t hash = hash_padded(x, 3, str_from(lower, name.n));
+		uint64_t hash = hash_padded(x, 3, lower.name);
+		header_words(x, &lower, value, &scratch);
 		add_told(x, mix(order * 5 + hash), "header order", before, h->name);
 		order = hash;
 		before = h->name;
-		if (canonical.n >= FEATURES_HEADER_BYTES)
-			continue;
-		buf_str_add(&canonical, name);
-		buf_c(&canonical, ": ");
-		buf_str_add(&canonical, str_sub(value, 0, HEADER_GRAM_BYTES));
-		buf_char(&canonical, '\n');
+		if (canonical.n < FEATURES_HEADER_BYTES)
+			add_canonical(&canonical, str_sub(h->name, 0, NAME_MAX_BYTES), value);
 	}
 	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES));
 	buf_free(&canonical);
@@ -425,12 +450,11 @@ static void structure_of(struct extractor *x)
 static void shouts_of(struct extractor *x, struct str s)
 {
 	struct marks marks, loud;
-	struct str word;
 	uint64_t field = field_of(x, "case");
 	marks_shouts(&marks, &loud, s);
-	for (size_t at = 0; marks_next(&marks, s, &at, &word);) {
-		if (marks_find(&loud, (size_t)(word.p - s.p), 0) >= at)
-			continue;
+	for (size_t at = 0; (at = marks_find(&loud, at, 0)) < s.n;) {
+		struct str word = marks_run(&marks, s, at);
+		at = (size_t)(word.p - s.p) + word.n;
 		word.n = word.n < WORD_MAX ? word.n : WORD_MAX;
 		add_told(x, hash_padded(x, field, word), "written", word, STR(""));
 	}

@@ -1,6 +1,6 @@
 #include "bayes/fold.h"
 
-#include <endian.h>
+#include "bayes/sixteen.h"
 
 /* Letters of other scripts that are drawn like Latin ones. Sorted by code. */
 static const struct {
@@ -119,62 +119,83 @@ static char *put(char *out, uint32_t code)
 	return out;
 }
 
-/* In each octet of a word. */
-#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
+struct fold {
+	const char *in, *end;
+	char *out, *full;
+	bool blank;
+};
 
 /*
- * Most text: of the next eight octets, those before the first one that is no printable ASCII or is
- * a second blank become lower case at once. Returns how many; all eight are written.
+ * Most text: of the next sixteen octets, those before the first one that is no ASCII, or is NUL, or
+ * is a second blank, become lower case, and all white space blanks, at once; a second blank is
+ * stepped over. All sixteen are written. False if the next octet is none of these.
  */
-static inline size_t fold_eight(const char *in, bool blank, char *out)
+static inline bool fold_sixteen(struct fold *f)
 {
-	uint64_t w;
-	memcpy(&w, in, sizeof(w));
-	w = le64toh(w);
-	/* The highest bit of each octet says yes. Borrows and carries go astray behind the first
-	 * stop alone. */
-	uint64_t odd = (w | (w - EACH(' '))) & EACH(0x80);
-	uint64_t blanks = ~((w ^ EACH(' ')) + EACH(0x7f)) & EACH(0x80);
-	uint64_t stops = odd | (blanks & (blanks << 8 | (blank ? 0x80 : 0)));
-	uint64_t capitals = (w + EACH(0x80 - 'A')) & ~(w + EACH(0x7f - 'Z')) & EACH(0x80);
-	w = htole64(w | capitals >> 2);
-	memcpy(out, &w, sizeof(w));
-	return stops ? (size_t)__builtin_ctzll(stops) / 8 : 8;
+	sixteen c = sixteen_load(f->in), blanks = sixteen_within(c, 1, ' ');
+	unsigned after_blank = sixteen_bits(blanks) << 1 | f->blank;
+	unsigned second = sixteen_bits(blanks) & after_blank;
+	unsigned odd = sixteen_bits(sixteen_high(c) | sixteen_is(c, 0));
+	c = (c & ~blanks) | (blanks & ' ') | (sixteen_within(c, 'A', 'Z') & ('a' - 'A'));
+	memcpy(f->out, &c, sizeof(c));
+	/* That nothing stops it can be foreseen. */
+	unsigned n = second | odd ? (unsigned)__builtin_ctz(second | odd) : SIXTEEN;
+	f->in += n + (second >> n & 1);
+	f->out += n;
+	f->blank = after_blank >> n & 1;
+	return !(odd >> n & 1);
+}
+
+static inline void fold_one(struct fold *f)
+{
+	uint32_t code = (unsigned char)*f->in;
+	size_t len = code < 0x80 ? 1 : str_utf8(str_from(f->in, (size_t)(f->end - f->in)), &code);
+	if (len == 0) {
+		*f->out++ = *f->in++;
+		f->blank = false;
+		return;
+	}
+	f->in += len;
+	code = fold_code(code);
+	if (code > ' ') {
+		f->out = put(f->out, code);
+		f->blank = false;
+	} else if (code && !f->blank) {
+		*f->out++ = ' ';
+		f->blank = true;
+	}
+}
+
+/* What begins before `until`, behind which SIXTEEN - 1 octets can be read. */
+static void fold_until(struct fold *all, const char *until)
+{
+	struct fold f = *all; /* which what is written cannot lie in */
+	while (f.in < until && f.out < f.full) {
+		if (f.full - f.out >= SIXTEEN && (fold_sixteen(&f) || f.in >= until))
+			continue;
+		do
+			fold_one(&f);
+		while (f.in < until && f.out < f.full && *f.in & 0x80);
+	}
+	*all = f;
 }
 
 void fold_text(struct str text, size_t cap, struct buf *out)
 {
+	char last[2 * SIXTEEN] = {0};
 	if (!text.n)
 		return;
 	/* Nothing becomes longer; the last character may stand across the cap. */
-	char *start = buf_reserve(out, text.n < cap ? text.n : cap + 3), *p = start;
-	const char *in = text.p, *end = in + text.n;
-	bool blank = true;
-	while (in < end && (size_t)(p - start) < cap) {
-		if (end - in >= 8 && (size_t)(p - start) + 8 <= cap) {
-			size_t n = fold_eight(in, blank, p);
-			in += n;
-			p += n;
-			blank = n ? p[-1] == ' ' : blank;
-			if (n == 8)
-				continue;
-		}
-		uint32_t code = (unsigned char)*in;
-		size_t len = code < 0x80 ? 1 : str_utf8(str_from(in, (size_t)(end - in)), &code);
-		if (len == 0) {
-			*p++ = *in++;
-			blank = false;
-			continue;
-		}
-		in += len;
-		code = fold_code(code);
-		if (code > ' ') {
-			p = put(p, code);
-			blank = false;
-		} else if (code && !blank) {
-			*p++ = ' ';
-			blank = true;
-		}
+	char *start = buf_reserve(out, (text.n < cap ? text.n : cap) + SIXTEEN);
+	struct fold f = {text.p, text.p + text.n, start, start + cap, true};
+	if (text.n >= SIXTEEN)
+		fold_until(&f, f.end - (SIXTEEN - 1));
+	size_t left = (size_t)(f.end - f.in);
+	if (left < SIXTEEN) {
+		memcpy(last, f.in, left);
+		f.in = last;
+		f.end = last + left;
+		fold_until(&f, f.end);
 	}
-	buf_commit(out, (size_t)(p - start));
+	buf_commit(out, (size_t)(f.out - start));
 }
