@@ -1,13 +1,17 @@
 #include "bayes/checkpoint.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_SIZE = 4096 };
 
 static void path_of(const char *folder, int64_t slot, char path_r[PATH_SIZE])
 {
-	snprintf(path_r, PATH_SIZE, "%s/checkpoint.%d", folder, (int)slot);
+	bool is_base = slot >= JOURNAL_CHECKPOINTS;
+	snprintf(path_r, PATH_SIZE, "%s/%s.%d", folder, is_base ? "base" : "checkpoint",
+		(int)(is_base ? slot - JOURNAL_CHECKPOINTS : slot));
 }
 
 /* A slot that is not in use, or the oldest one's. */
@@ -59,4 +63,42 @@ int checkpoint_load(
 			return 1;
 	}
 	return rc;
+}
+
+int checkpoint_load_base(const char *folder, struct model *model, struct journal *journal,
+	enum checkpoint_base *base_r, struct err *err)
+{
+	struct journal_checkpoint c;
+	char path[PATH_SIZE];
+	int rc = journal_base(journal, &c, err);
+	*base_r = CHECKPOINT_NO_BASE;
+	if (rc <= 0)
+		return rc;
+	path_of(folder, c.slot, path);
+	if (access(path, R_OK) < 0 && errno != ENOENT)
+		return err_sys(err, "%s cannot be read", path);
+	*base_r = model_load(model, path, c.digest) ? CHECKPOINT_BASE : CHECKPOINT_BASE_LOST;
+	return 0;
+}
+
+int checkpoint_save_base(const char *folder, const struct model *model, struct journal *journal,
+	int64_t position, struct err *err)
+{
+	struct journal_checkpoint old, c = {.slot = JOURNAL_CHECKPOINTS, .position = position};
+	char path[PATH_SIZE];
+	int rc = journal_base(journal, &old, err);
+	if (rc < 0)
+		return -1;
+	/* Beside the one that is in use, until the log says otherwise. */
+	if (rc > 0 && old.slot == c.slot)
+		c.slot++;
+	path_of(folder, c.slot, path);
+	model_digest(model, c.digest);
+	if (model_save(model, path, err) < 0 || journal_trim(journal, &c, err) < 0)
+		return -1;
+	if (rc > 0) {
+		path_of(folder, old.slot, path);
+		unlink(path); /* of no use any more, and otherwise no harm */
+	}
+	return 0;
 }

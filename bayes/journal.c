@@ -8,7 +8,7 @@
 #include "core/hash.h"
 
 enum {
-	SCHEMA_VERSION = 2,
+	SCHEMA_VERSION = 3,
 	HASH_MAX = 128,
 	TEXT_MAX = 300,
 	LESSON_MEMORY = 1 << 20
@@ -41,7 +41,15 @@ static const char schema[] =
 	"CREATE INDEX IF NOT EXISTS lesson_tenant ON lesson (tenant, time);"
 	"CREATE TABLE IF NOT EXISTS checkpoint (slot INTEGER PRIMARY KEY, position INTEGER NOT NULL,"
 	" time INTEGER NOT NULL, digest BLOB NOT NULL);"
-	"PRAGMA user_version = 2;";
+	"CREATE INDEX IF NOT EXISTS lesson_whole ON lesson (id) WHERE length(features) > 0;"
+	"PRAGMA user_version = 3;";
+
+/* In statements: lessons that have their features still, and where the base ends. */
+#define WHOLE_LESSONS " lesson INDEXED BY lesson_whole"
+#define IS_WHOLE      " length(features) > 0"
+#define IS_BASE	      " slot >= 3"
+#define BASE_END      " (SELECT coalesce(max(position), 0) FROM checkpoint WHERE" IS_BASE ")"
+_Static_assert(JOURNAL_CHECKPOINTS == 3, "IS_BASE says so");
 
 static void bind_text(struct sqlite3_stmt *st, int at, struct str v)
 {
@@ -180,7 +188,7 @@ int journal_find(struct journal *j, const struct journal_entry *e, enum journal_
 /* Checkpoints that know this lesson. */
 static int void_checkpoints(struct journal *j, int64_t id, struct err *err)
 {
-	struct sqlite3_stmt *st = db_prepare(j->db, "DELETE FROM checkpoint WHERE position >= ?1");
+	struct sqlite3_stmt *st = db_prepare(j->db, "DELETE FROM checkpoint WHERE position >= ?1 AND NOT" IS_BASE);
 	db_bind_int(st, 1, id);
 	return db_run(j->db, st, "void checkpoints", err);
 }
@@ -300,81 +308,70 @@ int journal_sync(struct journal *j, struct err *err)
 	return db_exec(j->db, "PRAGMA wal_checkpoint(PASSIVE)", "flush", err);
 }
 
-#define WHICH " NOT undone AND time >= ?1 AND (?2 = '' OR who = ?2)"
+#define WHICH " NOT undone AND time >= ?1 AND (?2 = '' OR who = ?2) AND id > ?3"
 
 static void bind_which(struct sqlite3_stmt *st, const struct journal_which *which)
 {
 	db_bind_int(st, 1, which->since);
 	bind_text(st, 2, which->who);
+	db_bind_int(st, 3, which->after);
 }
 
-/* The least id that a statement selects: 1, 0 if it selects none, -1. */
-static int first_of(struct journal *j, struct sqlite3_stmt *st, int64_t *id_r, struct err *err)
+/* One row with one number: 0 or -1. */
+static int number(struct journal *j, struct sqlite3_stmt *st, int64_t *number_r, struct err *err)
 {
-	int rc = db_step(j->db, st, "look for lessons", err);
-	*id_r = rc > 0 ? db_int(st, 0) : 0;
+	int rc = db_step(j->db, st, "count lessons", err);
+	*number_r = rc > 0 ? db_int(st, 0) : 0;
 	db_end(st);
-	return rc < 0 ? -1 : *id_r > 0;
+	return rc < 0 ? -1 : 0;
 }
 
-/* Undoes what `update` says, of which `first` has the least id; ends the transaction. */
-static int undo_all(struct journal *j, struct sqlite3_stmt *first, struct sqlite3_stmt *update,
-	int64_t *count_r, struct err *err)
+static int which_number(struct journal *j, const char *sql, const struct journal_which *which,
+	int64_t *number_r, struct err *err)
 {
-	int64_t id;
-	int rc = first_of(j, first, &id, err);
-	*count_r = 0;
-	if (rc <= 0) {
-		db_end(update);
-		return end(j, rc, err);
-	}
-	rc = db_run(j->db, update, "undo lessons", err);
-	if (rc == 0)
-		*count_r = db_changes(j->db);
-	if (rc < 0 || find_heirs(j, err) < 0 || void_checkpoints(j, id, err) < 0)
-		return end(j, -1, err);
-	return end(j, set_stale(j, 1, err), err);
+	struct sqlite3_stmt *st = db_prepare(j->db, sql);
+	bind_which(st, which);
+	return number(j, st, number_r, err);
 }
 
-int journal_undo(
-	struct journal *j, const struct journal_which *which, int64_t *count_r, struct err *err)
+static int undo(struct journal *j, const struct journal_which *which, struct journal_undone *undone,
+	struct err *err)
 {
-	*count_r = 0;
+	int64_t first;
+	if (which_number(j, "SELECT min(id) FROM lesson WHERE" WHICH, which, &first, err) < 0 ||
+		which_number(j, "SELECT count(*) FROM lesson WHERE" WHICH " AND id <=" BASE_END, which,
+			&undone->trimmed, err) < 0)
+		return -1;
+	if (first == 0)
+		return 0;
+	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE" WHICH);
+	bind_which(st, which);
+	if (db_run(j->db, st, "undo lessons", err) < 0)
+		return -1;
+	undone->count = db_changes(j->db);
+	if (find_heirs(j, err) < 0 || void_checkpoints(j, first, err) < 0)
+		return -1;
+	return set_stale(j, 1, err);
+}
+
+int journal_undo(struct journal *j, const struct journal_which *which,
+	struct journal_undone *undone_r, struct err *err)
+{
+	*undone_r = (struct journal_undone){0};
 	if (begin(j, err) < 0)
 		return -1;
-	struct sqlite3_stmt *first = db_prepare(j->db, "SELECT min(id) FROM lesson WHERE" WHICH);
-	struct sqlite3_stmt *update = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE" WHICH);
-	bind_which(first, which);
-	bind_which(update, which);
-	return undo_all(j, first, update, count_r, err);
-}
-
-int journal_undo_after(struct journal *j, int64_t position, int64_t *count_r, struct err *err)
-{
-	*count_r = 0;
-	if (begin(j, err) < 0)
-		return -1;
-	struct sqlite3_stmt *first =
-		db_prepare(j->db, "SELECT min(id) FROM lesson WHERE id > ?1 AND NOT undone");
-	struct sqlite3_stmt *update =
-		db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE id > ?1 AND NOT undone");
-	db_bind_int(first, 1, position);
-	db_bind_int(update, 1, position);
-	return undo_all(j, first, update, count_r, err);
+	return end(j, undo(j, which, undone_r, err), err);
 }
 
 /* Checkpoints */
 
-int journal_checkpoint(
-	struct journal *j, int64_t nth, struct journal_checkpoint *c, struct err *err)
+static int read_checkpoint(
+	struct journal *j, struct sqlite3_stmt *st, struct journal_checkpoint *c, struct err *err)
 {
-	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT slot, position, time, digest FROM checkpoint"
-				      " ORDER BY position DESC, slot LIMIT 1 OFFSET ?1");
-	db_bind_int(st, 1, nth);
 	int rc = db_step(j->db, st, "read its checkpoints", err);
 	if (rc > 0) {
 		*c = (struct journal_checkpoint){db_int(st, 0), db_int(st, 1), db_int(st, 2), {0}};
-		if (c->slot < 0 || c->slot >= JOURNAL_CHECKPOINTS ||
+		if (c->slot < 0 || c->slot >= JOURNAL_CHECKPOINTS + JOURNAL_BASES ||
 			db_blob(st, 3).n != sizeof(c->digest))
 			rc = err_set(err, "training log: a checkpoint is damaged");
 		else
@@ -382,6 +379,15 @@ int journal_checkpoint(
 	}
 	db_end(st);
 	return rc;
+}
+
+int journal_checkpoint(
+	struct journal *j, int64_t nth, struct journal_checkpoint *c, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT slot, position, time, digest FROM checkpoint"
+				      " WHERE NOT" IS_BASE " ORDER BY position DESC, slot LIMIT 1 OFFSET ?1");
+	db_bind_int(st, 1, nth);
+	return read_checkpoint(j, st, c, err);
 }
 
 int journal_add_checkpoint(struct journal *j, const struct journal_checkpoint *c, struct err *err)
@@ -402,21 +408,100 @@ int journal_drop_checkpoint(struct journal *j, int64_t slot, struct err *err)
 	return db_run(j->db, st, "drop a checkpoint", err);
 }
 
-/* One row with one number: 0 or -1. */
-static int number(struct journal *j, struct sqlite3_stmt *st, int64_t *number_r, struct err *err)
-{
-	int rc = db_step(j->db, st, "count lessons", err);
-	*number_r = rc > 0 ? db_int(st, 0) : 0;
-	db_end(st);
-	return rc < 0 ? -1 : 0;
-}
-
 int journal_count(
 	struct journal *j, const struct journal_which *which, int64_t *count_r, struct err *err)
 {
-	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT count(*) FROM lesson WHERE" WHICH);
-	bind_which(st, which);
-	return number(j, st, count_r, err);
+	return which_number(j, "SELECT count(*) FROM lesson WHERE" WHICH, which, count_r, err);
+}
+
+/* The base */
+
+int journal_base(struct journal *j, struct journal_checkpoint *c, struct err *err)
+{
+	*c = (struct journal_checkpoint){.position = 0};
+	return read_checkpoint(j,
+		db_prepare(j->db, "SELECT slot, position, time, digest FROM checkpoint WHERE" IS_BASE), c, err);
+}
+
+int journal_count_whole(struct journal *j, int64_t *count_r, struct err *err)
+{
+	return number(j, db_prepare(j->db, "SELECT count(*) FROM" WHOLE_LESSONS " WHERE" IS_WHOLE " AND id >" BASE_END),
+		count_r, err);
+}
+
+int journal_find_old(struct journal *j, int64_t most, int64_t *position_r, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT id FROM" WHOLE_LESSONS " WHERE" IS_WHOLE
+				      " ORDER BY id DESC LIMIT 1 OFFSET ?1");
+	db_bind_int(st, 1, most);
+	return number(j, st, position_r, err);
+}
+
+#define KNOWN_OF(label) \
+	"SELECT id FROM (SELECT id FROM" WHOLE_LESSONS " JOIN trait ON lesson = id WHERE" IS_WHOLE \
+	" AND id <= ?1 AND NOT undone AND NOT near AND spam = " label " ORDER BY rank LIMIT ?2)"
+
+static int drop_features(struct journal *j, int64_t position, struct err *err)
+{
+	struct sqlite3_stmt *st = db_prepare(j->db, "UPDATE" WHOLE_LESSONS " SET features = x'' WHERE" IS_WHOLE
+				      " AND id <= ?1 AND id NOT IN (" KNOWN_OF("0") " UNION ALL " KNOWN_OF("1") ")");
+	db_bind_int(st, 1, position);
+	db_bind_int(st, 2, JOURNAL_KNOWN_KEPT);
+	if (db_run(j->db, st, "trim itself", err) < 0)
+		return -1;
+	st = db_prepare(j->db, "UPDATE trait SET refused = 0 WHERE refused AND lesson <= ?1");
+	db_bind_int(st, 1, position);
+	return db_run(j->db, st, "trim itself", err);
+}
+
+static int drop_base(struct journal *j, int64_t position, struct err *err)
+{
+	struct sqlite3_stmt *st =
+		db_prepare(j->db, "DELETE FROM checkpoint WHERE" IS_BASE " OR position < ?1");
+	db_bind_int(st, 1, position);
+	return db_run(j->db, st, "drop its base", err);
+}
+
+static int trim(struct journal *j, const struct journal_checkpoint *base, struct err *err)
+{
+	if (begin(j, err) < 0)
+		return -1;
+	if (drop_base(j, base->position, err) < 0 || journal_add_checkpoint(j, base, err) < 0)
+		return end(j, -1, err);
+	return end(j, drop_features(j, base->position, err), err);
+}
+
+int journal_trim(struct journal *j, const struct journal_checkpoint *base, struct err *err)
+{
+	if (db_exec(j->db, "PRAGMA synchronous=FULL", "trim itself", err) < 0)
+		return -1;
+	int rc = trim(j, base, err);
+	db_exec(j->db, "PRAGMA synchronous=NORMAL", "trim itself", NULL);
+	return rc;
+}
+
+static int lose_base(struct journal *j, int64_t *count_r, struct err *err)
+{
+	if (drop_base(j, 0, err) < 0 ||
+		db_exec(j->db, "UPDATE lesson SET undone = 1 WHERE NOT undone AND NOT" IS_WHOLE,
+			"give lessons up", err) < 0)
+		return -1;
+	*count_r = db_changes(j->db);
+	return find_heirs(j, err) < 0 ? -1 : set_stale(j, 1, err);
+}
+
+int journal_lose_base(struct journal *j, int64_t *count_r, struct err *err)
+{
+	*count_r = 0;
+	if (begin(j, err) < 0)
+		return -1;
+	return end(j, lose_base(j, count_r, err), err);
+}
+
+int journal_count_trimmed(struct journal *j, int64_t *count_r, struct err *err)
+{
+	return number(j, db_prepare(j->db, "SELECT count(*) FROM lesson WHERE NOT undone AND id <=" BASE_END),
+		count_r, err);
 }
 
 /* For the guards */
@@ -550,13 +635,15 @@ static int give_all(struct journal *j, struct sqlite3_stmt *st, journal_each *ea
 	return rc < 0 ? -1 : 0;
 }
 
-int journal_replay(struct journal *j, int64_t after, int64_t limit, journal_each *each,
+int journal_replay(struct journal *j, const struct journal_span *span, journal_each *each,
 	void *context, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT " ENTRY ", features" TRAITS
-				      " WHERE id > ?1 AND NOT undone ORDER BY id LIMIT ?2");
-	db_bind_int(st, 1, after);
-	db_bind_int(st, 2, limit);
+				      " WHERE id > ?1 AND id <= ?2 AND id >" BASE_END
+				      " AND NOT undone AND" IS_WHOLE " ORDER BY id LIMIT ?3");
+	db_bind_int(st, 1, span->after);
+	db_bind_int(st, 2, span->to ? span->to : INT64_MAX);
+	db_bind_int(st, 3, span->most ? span->most : -1);
 	return give_all(j, st, each, context, err);
 }
 
@@ -564,7 +651,7 @@ int journal_known(struct journal *j, const struct journal_known *which, journal_
 	void *context, struct err *err)
 {
 	struct sqlite3_stmt *st = db_prepare(j->db, "SELECT " ENTRY ", features FROM trait CROSS JOIN lesson"
-				      " ON id = lesson WHERE NOT undone AND NOT near AND spam = ?1"
+				      " ON id = lesson WHERE NOT undone AND NOT near AND" IS_WHOLE " AND spam = ?1"
 				      " AND (trusted OR time < ?2) ORDER BY rank LIMIT ?3");
 	db_bind_int(st, 1, which->spam);
 	db_bind_int(st, 2, which->before);

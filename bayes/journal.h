@@ -9,6 +9,10 @@
  * undone. What was learned already and is undone makes the journal stale: the
  * model must be made again from it (teacher.h does).
  *
+ * It does not grow without bound: of old lessons, those up to the base (checkpoint.h), it
+ * keeps who said what and when, and drops the features, by far the most of it. What they taught is in the
+ * base, where making the model again begins, and can be taken out of it no more.
+ *
  * What the guards of teacher.h made of a lesson is logged with it, and not found again
  * when the model is made again: a copy that taught nothing, a lesson that was refused
  * (logged for review, but it does not hold).
@@ -67,14 +71,19 @@ int journal_add(struct journal *journal, const struct journal_entry *entry, int6
 	enum journal_change *change_r, struct err *err);
 int journal_sync(struct journal *journal, struct err *err);
 
-/* Which lessons: all that were given from a time on, by someone (unless empty). */
+/* Which lessons: all that were given from a time on, by someone (unless empty), behind a position. */
 struct journal_which {
 	int64_t since;
 	struct str who;
+	int64_t after;
+};
+struct journal_undone {
+	int64_t count;
+	int64_t trimmed; /* how many of them are in the base: their rows do not hold, but what they taught stays */
 };
 /* Marks them as undone; the journal is stale if there were any. */
-int journal_undo(struct journal *journal, const struct journal_which *which, int64_t *count_r,
-	struct err *err);
+int journal_undo(struct journal *journal, const struct journal_which *which,
+	struct journal_undone *undone_r, struct err *err);
 /* How many there are that hold. */
 int journal_count(struct journal *journal, const struct journal_which *which, int64_t *count_r,
 	struct err *err);
@@ -115,9 +124,9 @@ int journal_count_refused(struct journal *journal, int64_t *count_r, struct err 
 int journal_accept(struct journal *journal, int64_t id, struct err *err);
 
 /* Copies of the model (checkpoint.h). Whatever undoes or accepts a lesson voids those that know it. */
-enum { JOURNAL_CHECKPOINTS = 3 };
+enum { JOURNAL_CHECKPOINTS = 3, JOURNAL_BASES = 2 };
 struct journal_checkpoint {
-	int64_t slot; /* below JOURNAL_CHECKPOINTS */
+	int64_t slot; /* below JOURNAL_CHECKPOINTS; of a base from there on */
 	int64_t position, time;
 	uint8_t digest[32];
 };
@@ -127,18 +136,39 @@ int journal_checkpoint(struct journal *journal, int64_t nth, struct journal_chec
 int journal_add_checkpoint(
 	struct journal *journal, const struct journal_checkpoint *checkpoint, struct err *err);
 int journal_drop_checkpoint(struct journal *journal, int64_t slot, struct err *err);
-/* As journal_undo: all that came behind a position. */
-int journal_undo_after(struct journal *journal, int64_t position, int64_t *count_r, struct err *err);
+
+/* The base: what the model was at a position. 1, 0 if nothing was trimmed yet, -1. */
+int journal_base(struct journal *journal, struct journal_checkpoint *base_r, struct err *err);
+/* How many lessons are whole, behind the base. */
+int journal_count_whole(struct journal *journal, int64_t *count_r, struct err *err);
+/* The position before the newest `most` whole lessons, 0 if there are no more than these. */
+int journal_find_old(struct journal *journal, int64_t most, int64_t *position_r, struct err *err);
+/*
+ * Takes a new base, and drops the features of lessons up to its position, but of
+ * JOURNAL_KNOWN_KEPT of each label, for journal_known(). Checkpoints before it are void, and refused
+ * lessons are not there to be accepted any more: their messages can be taught anew. On the disk when
+ * it returns.
+ */
+enum { JOURNAL_KNOWN_KEPT = 100 };
+int journal_trim(struct journal *journal, const struct journal_checkpoint *base, struct err *err);
+/* The base is gone: lessons that only it knew do not hold any more. The journal is stale. */
+int journal_lose_base(struct journal *journal, int64_t *count_r, struct err *err);
+/* How many lessons that hold are in the base. */
+int journal_count_trimmed(struct journal *journal, int64_t *count_r, struct err *err);
 
 /* Must the model be made again? 1, 0, -1. */
 int journal_is_stale(struct journal *journal, struct err *err);
 int journal_set_fresh(struct journal *journal, struct err *err);
 
+/* The first `most` lessons with ids above `after`, up to `to`; 0: all, to the end. */
+struct journal_span {
+	int64_t after, to, most;
+};
 /*
- * Calls for every lesson that holds and has an id above `after`, in order, but for no more than
- * `limit` (-1: all); what is given is valid until each() returns, and -1 from it ends the replay.
+ * Calls for every lesson there that holds and is whole, in order; what is given is valid until each()
+ * returns, and -1 from it ends the replay.
  */
-int journal_replay(struct journal *journal, int64_t after, int64_t limit, journal_each *each,
+int journal_replay(struct journal *journal, const struct journal_span *span, journal_each *each,
 	void *context, struct err *err);
 
 #endif

@@ -19,6 +19,7 @@ static const struct field status_fields[] = {
 	FIELD_BOOL(struct bayes_status, rebuilding),
 	FIELD_STR(struct bayes_status, trouble),
 	FIELD_INT(struct bayes_status, logged),
+	FIELD_INT(struct bayes_status, trimmed),
 	FIELD_INT(struct bayes_status, refused),
 	FIELD_INT(struct bayes_status, checkpoint),
 	FIELD_STR(struct bayes_status, fingerprint),
@@ -76,6 +77,7 @@ int bayes_status_more(const struct model *model, struct journal *journal, struct
 	struct buf text = BUF_INIT;
 	struct journal_checkpoint newest = { .time = 0 };
 	if (journal_count(journal, &all, &s->logged, err) < 0 ||
+		journal_count_trimmed(journal, &s->trimmed, err) < 0 ||
 		journal_count_refused(journal, &s->refused, err) < 0 ||
 		journal_checkpoint(journal, 0, &newest, err) < 0)
 		return -1;

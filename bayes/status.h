@@ -28,6 +28,7 @@ struct bayes_status {
 	struct str trouble;	/* why that was given up the last time; else empty */
 	/* While it is rebuilt neither is told. */
 	int64_t logged;		/* lessons that hold in the training log */
+	int64_t trimmed;	/* of them: those that are in the base (teacher_trim) */
 	int64_t refused;	/* lessons in it that were refused as harmful (teacher.h), for review */
 	int64_t checkpoint;	/* time of the newest (checkpoint.h); 0: there is none */
 	struct str fingerprint; /* of all that was learned */

@@ -17,6 +17,7 @@ struct teacher {
 	struct journal *journal;
 	char *folder;
 	int64_t last_time; /* of a lesson */
+	int64_t lost;	   /* lessons, with the base */
 	struct teacher_quotas quotas;
 	/* What the guards know of the log; made when it is first needed, then kept up. */
 	struct near *near;    /* NULL: to be read again */
@@ -37,19 +38,62 @@ static int learn_entry(void *context, const struct journal_entry *e, struct err 
 	return 0;
 }
 
+static struct model *new_model(const struct teacher *t, struct err *err)
+{
+	struct model *model = model_open(NULL, MODEL_MEMORY, err);
+	if (model)
+		model_set_salt(model, model_salt(t->model));
+	return model;
+}
+
+/* What the guards know of the log is not true any more. */
+static void forget_log(struct teacher *t)
+{
+	near_free(&t->near);
+	t->known_since = 0;
+}
+
+/* Without them the log tells less than the model knows, but it is all that there is. */
+static int give_up_base(struct teacher *t, struct err *err)
+{
+	int64_t count;
+	if (journal_lose_base(t->journal, &count, err) < 0)
+		return -1;
+	t->lost += count;
+	forget_log(t);
+	return 0;
+}
+
+static int load_start(struct teacher *t, struct model *model, struct err *err)
+{
+	enum checkpoint_base base;
+	int rc = checkpoint_load(t->folder, model, t->journal, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	if (checkpoint_load_base(t->folder, model, t->journal, &base, err) < 0)
+		return -1;
+	return base == CHECKPOINT_BASE_LOST ? give_up_base(t, err) : 0;
+}
+
 int teacher_begin_rebuild(struct teacher *t, struct err *err)
 {
 	model_close(&t->fresh);
 	/* Aside, so that those who read the model meanwhile find it as it was. */
-	t->fresh = model_open(NULL, MODEL_MEMORY, err);
+	t->fresh = new_model(t, err);
 	if (!t->fresh)
 		return -1;
-	model_set_salt(t->fresh, model_salt(t->model));
 	t->is_stale_again = false;
-	if (checkpoint_load(t->folder, t->fresh, t->journal, err) >= 0)
+	if (load_start(t, t->fresh, err) >= 0)
 		return 0;
 	model_close(&t->fresh);
 	return -1;
+}
+
+int64_t teacher_lost(struct teacher *t)
+{
+	int64_t lost = t->lost;
+	t->lost = 0;
+	return lost;
 }
 
 bool teacher_is_rebuilding(const struct teacher *t)
@@ -62,7 +106,8 @@ int teacher_step_rebuild(struct teacher *t, struct err *err)
 	if (!t->fresh)
 		return 0;
 	int64_t before = model_position(t->fresh);
-	int rc = journal_replay(t->journal, before, LESSONS_A_STEP, learn_entry, t->fresh, err);
+	const struct journal_span span = {.after = before, .most = LESSONS_A_STEP};
+	int rc = journal_replay(t->journal, &span, learn_entry, t->fresh, err);
 	if (rc == 0 && model_position(t->fresh) != before)
 		return 1;
 	if (rc == 0) {
@@ -102,14 +147,17 @@ static int agree_on_salt(struct teacher *t, bool *differed_r, struct err *err)
 static int catch_up(struct teacher *t, struct err *err)
 {
 	bool differed;
-	if (agree_on_salt(t, &differed, err) < 0)
+	struct journal_checkpoint base;
+	const struct journal_span rest = {.after = model_position(t->model)};
+	if (agree_on_salt(t, &differed, err) < 0 || journal_base(t->journal, &base, err) < 0)
 		return -1;
 	int stale = journal_is_stale(t->journal, err);
 	if (stale < 0)
 		return -1;
-	if (stale || differed || model_is_unclean(t->model))
+	/* What it lacks of the base can be had from there alone. */
+	if (stale || differed || model_is_unclean(t->model) || rest.after < base.position)
 		return teacher_rebuild(t, err);
-	return journal_replay(t->journal, model_position(t->model), -1, learn_entry, t->model, err);
+	return journal_replay(t->journal, &rest, learn_entry, t->model, err);
 }
 
 struct teacher *teacher_open(const char *folder, struct err *err)
@@ -283,13 +331,6 @@ static int guard(struct teacher *t, struct journal_entry *e, struct err *err)
 	return rc < 0 ? -1 : 0;
 }
 
-/* What the guards know of the log is not true any more. */
-static void forget_log(struct teacher *t)
-{
-	near_free(&t->near);
-	t->known_since = 0;
-}
-
 /* The same, after a lesson. */
 static void note(struct teacher *t, const struct journal_entry *e, enum journal_change change)
 {
@@ -349,28 +390,62 @@ int teacher_sync(struct teacher *t, struct err *err)
 	return save_checkpoint(t, err);
 }
 
-int teacher_undo(
-	struct teacher *t, const struct journal_which *which, int64_t *count_r, struct err *err)
+int teacher_undo(struct teacher *t, const struct journal_which *which,
+	struct journal_undone *undone_r, struct err *err)
 {
-	if (journal_undo(t->journal, which, count_r, err) < 0)
+	if (journal_undo(t->journal, which, undone_r, err) < 0)
 		return -1;
 	forget_log(t);
-	return *count_r > 0 ? teacher_begin_rebuild(t, err) : 0;
+	return undone_r->count > 0 ? teacher_begin_rebuild(t, err) : 0;
 }
 
-int teacher_roll_back(struct teacher *t, int64_t nth, int64_t *count_r, struct err *err)
+int teacher_roll_back(
+	struct teacher *t, int64_t nth, struct journal_undone *undone_r, struct err *err)
 {
 	struct journal_checkpoint c;
 	int rc = journal_checkpoint(t->journal, nth, &c, err);
-	*count_r = 0;
+	*undone_r = (struct journal_undone){0};
 	if (rc <= 0)
 		return rc;
-	if (journal_undo_after(t->journal, c.position, count_r, err) < 0)
+	const struct journal_which later = {.after = c.position};
+	return teacher_undo(t, &later, undone_r, err) < 0 ? -1 : 1;
+}
+
+/* Replays what lies between the old base and the new one. If only the live model knows what a lost base
+ * knew, it is the new one, though then no lesson stays whole. 1: done, 0: not now, -1. */
+static int make_base(struct teacher *t, struct model *model, int64_t to, struct err *err)
+{
+	enum checkpoint_base old;
+	int stale = journal_is_stale(t->journal, err);
+	if (stale < 0 || checkpoint_load_base(t->folder, model, t->journal, &old, err) < 0)
 		return -1;
-	forget_log(t);
-	if (*count_r > 0 && teacher_begin_rebuild(t, err) < 0)
+	if (old == CHECKPOINT_BASE_LOST && stale)
+		return 0; /* with the next start it is made again, from what there is */
+	if (old == CHECKPOINT_BASE_LOST) {
+		model_assign(model, t->model);
+		to = model_position(model);
+	}
+	const struct journal_span span = {.after = model_position(model), .to = to};
+	if (model_position(model) < to && journal_replay(t->journal, &span, learn_entry, model, err) < 0)
 		return -1;
-	return 1;
+	return checkpoint_save_base(t->folder, model, t->journal, to, err) < 0 ? -1 : 1;
+}
+
+int teacher_trim(struct teacher *t, int64_t kept, struct err *err)
+{
+	int64_t whole, to;
+	/* A rebuild under way may be in the midst of what would go. */
+	if (kept == 0 || t->fresh)
+		return 0;
+	if (journal_count_whole(t->journal, &whole, err) < 0)
+		return -1;
+	if (whole <= kept + kept / TEACHER_TRIM_SLACK)
+		return 0;
+	int64_t left = whole - kept > TEACHER_TRIM_AT_ONCE ? whole - TEACHER_TRIM_AT_ONCE : kept;
+	struct model *model = new_model(t, err);
+	int rc = model && journal_find_old(t->journal, left, &to, err) == 0 ? make_base(t, model, to, err) : -1;
+	model_close(&model);
+	return rc < 0 ? -1 : rc > 0 && left > kept;
 }
 
 int teacher_accept(struct teacher *t, int64_t id, struct err *err)

@@ -3,7 +3,7 @@
  * the two together: every lesson is logged, then learned; a model that is missing,
  * unclean, of another version or older than the log is made again from the log.
  *
- *	DIR/model, DIR/log.db
+ *	DIR/model, DIR/log.db, DIR/checkpoint.N, DIR/base.N
  *
  * Whoever has opened the folder has the model's lock; a second one is refused.
  *
@@ -40,6 +40,9 @@ enum {
 	/* A checkpoint (checkpoint.h) at most so often, and after so many lessons. */
 	TEACHER_CHECKPOINT_DAYS = 1,
 	TEACHER_CHECKPOINT_LESSONS = 100,
+	/* The log is trimmed when it has an eighth more whole lessons than it is to keep; of so many at once. */
+	TEACHER_TRIM_SLACK = 8,
+	TEACHER_TRIM_AT_ONCE = 5000,
 };
 
 /* Lessons within 24 hours; 0: as many as come. */
@@ -83,12 +86,29 @@ int teacher_step_rebuild(struct teacher *teacher, struct err *err);
 bool teacher_is_rebuilding(const struct teacher *teacher);
 /* All steps at once. */
 int teacher_rebuild(struct teacher *teacher, struct err *err);
+/*
+ * Bounds the log: of all but the newest `kept` lessons (0: keep all) the features are dropped, once
+ * what they taught is in the base (checkpoint.h). 1: there is more to do, 0, -1. The model and what a
+ * rebuild makes of it stay the same to the bit; but what is trimmed cannot be taken out of the model
+ * any more, only fade: when such a lesson is undone or gets another label, its row holds no more, and what
+ * it taught stays. Takes a second or two at most.
+ */
+int teacher_trim(struct teacher *teacher, int64_t kept, struct err *err);
+/*
+ * How many lessons had to be given up since this was last asked: the base was gone, or of another
+ * version of the model, and no checkpoint there. They do not hold any more: who has the messages can teach
+ * them anew.
+ */
+int64_t teacher_lost(struct teacher *teacher);
+#define TEACHER_SAYS_LOST                                                                          \
+	"%lld older lessons are lost: the base of the training log is gone or of another version; who "  \
+	"has the messages can teach them anew"
 /* Takes lessons back; if there were any, a rebuild is begun, which the caller steps to its end. */
-int teacher_undo(struct teacher *teacher, const struct journal_which *which, int64_t *count_r,
-	struct err *err);
+int teacher_undo(struct teacher *teacher, const struct journal_which *which,
+	struct journal_undone *undone_r, struct err *err);
 /* The same: all that came after the nth checkpoint, from the newest, 0. 1, 0 if there are fewer, -1. */
-int teacher_roll_back(
-	struct teacher *teacher, int64_t nth, int64_t *count_r, struct err *err);
+int teacher_roll_back(struct teacher *teacher, int64_t nth, struct journal_undone *undone_r,
+	struct err *err);
 /* A refused lesson is to hold: 1, and the model is made again with it; 0 if there is none; -1. */
 int teacher_accept(struct teacher *teacher, int64_t id, struct err *err);
 /* Does the nth copy of a lesson, from 1, teach anything? For those who learn without a log. */

@@ -197,6 +197,10 @@ static const struct option learn_rows[] = {
 	{ "auto_quota", OPTION_INT, AT(config_learn, auto_quota), "50", 0, 1e9,
 		.help = "Lessons by \"auto\" within a day, for each kind of evidence (virus, dnsbl, account, "
 			"dmarc); 0: any number." },
+	{ "kept_lessons", OPTION_INT, AT(config_learn, kept_lessons), "20000", 0, 1e9,
+		.help = "How many lessons, the newest, the training log keeps whole, in about 12 kB each. Of older "
+			"ones it keeps who said what of which message, and when, in half a kB; what they taught "
+			"stays in the classifier, but cannot be taken back exactly any more. 0: all." },
 	OPTION_ROWS_END,
 };
 

@@ -138,6 +138,7 @@ struct config_learn {
 	bool automatic;			    /* rules/evidence.h */
 	struct option_strings auto_domains; /* canonical */
 	int64_t auto_quota;		    /* of each kind of evidence */
+	int64_t kept_lessons;		    /* 0: all */
 };
 
 struct config_arc {

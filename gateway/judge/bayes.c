@@ -140,6 +140,9 @@ static void print_text(const struct bayes_status *s)
 	else
 		printf("model:        %.*s, of %lld lessons that hold in the training log\n",
 			STR_ARG(s->fingerprint), (long long)s->logged);
+	if (s->trimmed)
+		printf("log:          what %lld older lessons taught is in the model's base, and cannot be taken back\n",
+			(long long)s->trimmed);
 	if (s->refused)
 		printf("review:       %lld lessons were refused as harmful: gatepost bayes review\n",
 			(long long)s->refused);
@@ -205,11 +208,12 @@ static int await_rebuilt(const struct bayes_run *run, struct err *err)
 }
 
 struct changed {
-	int64_t undone;
+	int64_t undone, trimmed;
 	bool accepted, rebuilding;
 };
 static const struct field changed_fields[] = {
 	FIELD_INT(struct changed, undone),
+	FIELD_INT(struct changed, trimmed),
 	FIELD_BOOL(struct changed, accepted),
 	FIELD_BOOL(struct changed, rebuilding),
 	FIELD_END,
@@ -244,8 +248,8 @@ static void path_of(const struct change *change, struct buf *path)
 }
 
 /* 1: done by the gateway. 0: none runs. -1. */
-static int order(const struct bayes_run *run, const struct change *change, int64_t *count_r,
-	struct err *err)
+static int order(const struct bayes_run *run, const struct change *change,
+	struct journal_undone *undone_r, struct err *err)
 {
 	struct buf path = BUF_INIT;
 	struct changed changed = { .rebuilding = true };
@@ -257,21 +261,21 @@ static int order(const struct bayes_run *run, const struct change *change, int64
 		rc = -1;
 	if (rc == 1 && changed.rebuilding && await_rebuilt(run, err) < 0)
 		rc = -1;
-	*count_r = changed.undone;
+	*undone_r = (struct journal_undone){changed.undone, changed.trimmed};
 	return rc;
 }
 
-static int begin_here(struct teacher *teacher, const struct change *change, int64_t *count_r,
-	struct err *err)
+static int begin_here(struct teacher *teacher, const struct change *change,
+	struct journal_undone *undone_r, struct err *err)
 {
 	int rc = 1;
 	switch (change->what) {
 	case REBUILD:
 		return teacher_begin_rebuild(teacher, err);
 	case UNDO:
-		return teacher_undo(teacher, &change->which, count_r, err);
+		return teacher_undo(teacher, &change->which, undone_r, err);
 	case ROLL_BACK:
-		rc = teacher_roll_back(teacher, change->number, count_r, err);
+		rc = teacher_roll_back(teacher, change->number, undone_r, err);
 		break;
 	case ACCEPT:
 		rc = teacher_accept(teacher, change->number, err);
@@ -283,31 +287,42 @@ static int begin_here(struct teacher *teacher, const struct change *change, int6
 	return rc < 0 ? -1 : 0;
 }
 
-static int change_here(const struct bayes_run *run, const struct change *change, int64_t *count_r,
-	struct err *err)
+static int change_here(const struct bayes_run *run, const struct change *change,
+	struct journal_undone *undone_r, struct err *err)
 {
 	struct teacher *teacher = teacher_open(run->folder, err);
-	int rc = teacher ? begin_here(teacher, change, count_r, err) : -1;
+	int rc = teacher ? begin_here(teacher, change, undone_r, err) : -1;
 	while (rc == 0 && teacher_is_rebuilding(teacher))
 		rc = teacher_step_rebuild(teacher, err) < 0 ? -1 : 0;
+	int64_t lost = teacher ? teacher_lost(teacher) : 0;
+	if (lost)
+		fprintf(stderr, "gatepost %s: " TEACHER_SAYS_LOST "\n", run->name, (long long)lost);
 	teacher_close(&teacher);
 	return rc;
+}
+
+static void print_undone(const struct journal_undone *undone)
+{
+	printf("%lld lessons taken back\n", (long long)undone->count);
+	if (undone->trimmed)
+		printf("%lld of them are older than what the training log keeps whole: they hold no more, but what "
+		       "they taught stays in the model, and fades\n", (long long)undone->trimmed);
 }
 
 static int carry_out(const struct command *command, const struct bayes_values *o,
 	const struct change *change)
 {
 	struct bayes_run run;
-	int64_t count = 0;
+	struct journal_undone undone = {0};
 	struct err err;
 	int rc = set_up(&run, command, o);
 	if (rc == COMMAND_OK) {
-		int ordered = order(&run, change, &count, &err);
-		if (ordered < 0 || (ordered == 0 && change_here(&run, change, &count, &err) < 0))
+		int ordered = order(&run, change, &undone, &err);
+		if (ordered < 0 || (ordered == 0 && change_here(&run, change, &undone, &err) < 0))
 			rc = judge_fail(run.name, "%s", err.text);
 	}
 	if (rc == COMMAND_OK && (change->what == UNDO || change->what == ROLL_BACK))
-		printf("%lld lessons taken back\n", (long long)count);
+		print_undone(&undone);
 	arena_free(&run.arena);
 	return rc;
 }
@@ -353,7 +368,9 @@ const struct command bayes_undo_command = {
 	.name = "bayes undo",
 	.summary = "Takes the lessons of the last hours back.",
 	.description = "They stay in the training log, marked; the model is made again without them, by "
-		       "the running gateway if there is one.",
+		       "the running gateway if there is one. Of lessons that are older than the newest \"learn "
+		       "{ kept_lessons }\" the log does not know any more what they taught: they are marked, "
+		       "too, but that stays in the model, and fades; how many they are is said.",
 	.options = undo_options,
 	.size = sizeof(struct bayes_values),
 	.run = run_undo,
@@ -363,7 +380,8 @@ const struct command bayes_rollback_command = {
 	.name = "bayes rollback",
 	.summary = "Takes all lessons back that came after a checkpoint.",
 	.description = "The classifier is then what it was at the checkpoint: one is made each day on which "
-		       "lessons came, and three are kept. The lessons stay in the training log, marked.",
+		       "lessons came, and three are kept, as long as fewer than \"learn "
+		       "{ kept_lessons }\" came behind them. The lessons stay in the training log, marked.",
 	.options = rollback_options,
 	.size = sizeof(struct bayes_values),
 	.run = run_roll_back,

@@ -101,13 +101,23 @@ static int open_target(struct lesson_run *run, struct arena *arena, struct err *
 	return run->teacher ? 0 : -1;
 }
 
+static int finish_here(struct lesson_run *run, struct err *err)
+{
+	int rc = teacher_sync(run->teacher, err);
+	if (rc == 0)
+		do
+			rc = teacher_trim(run->teacher, run->config->learn.kept_lessons, err);
+		while (rc > 0);
+	return rc;
+}
+
 static int learn_all(struct lesson_run *run, char **paths, int count, struct err *err)
 {
 	struct arena *arena = arena_new(SIZE_MAX);
 	int rc = 0;
 	for (int i = 0; rc == 0 && i < count; i++)
 		rc = corpus_walk(paths[i], arena, learn_one, run, err);
-	if (run->teacher && teacher_sync(run->teacher, rc < 0 ? NULL : err) < 0)
+	if (run->teacher && finish_here(run, rc < 0 ? NULL : err) < 0)
 		rc = -1;
 	arena_free(&arena);
 	return rc;

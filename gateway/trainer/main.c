@@ -261,19 +261,30 @@ static void on_closed(void *context, struct channel *channel)
 			l->from = NULL;
 }
 
+static void sync_all(struct trainer *t)
+{
+	struct err err;
+	if (teacher_sync(t->teacher, &err) < 0)
+		log_event(LOG_LEVEL_ERROR, "model-not-durable", "%s", err.text);
+}
+
 static void on_sync(void *context)
 {
 	struct trainer *t = context;
 	struct err err;
-	if (teacher_sync(t->teacher, &err) < 0)
-		log_event(LOG_LEVEL_ERROR, "model-not-durable", "%s", err.text);
+	sync_all(t);
+	int rc = teacher_trim(t->teacher, t->self->config->learn.kept_lessons, &err);
+	if (rc < 0)
+		log_event(LOG_LEVEL_ERROR, "log-not-trimmed", "%s", err.text);
+	else if (rc > 0)
+		loop_timer_set(t->sync, SYNC_MS);
 }
 
 /* Made by whoever came first, maybe as root: all belongs to the folder's owner. */
 static int give_away(const char *folder, struct arena *arena, struct err *err)
 {
 	static const char *const names[] = {"model", "log.db", "log.db-wal", "log.db-shm",
-		"checkpoint.0", "checkpoint.1", "checkpoint.2"};
+		"checkpoint.0", "checkpoint.1", "checkpoint.2", "base.0", "base.1"};
 	struct stat st;
 	if (geteuid() != 0)
 		return 0;
@@ -300,6 +311,7 @@ static int load(struct role_self *self, struct err *err)
 	t->teacher = teacher_open(folder, err);
 	if (!t->teacher)
 		return -1;
+	orders_tell_lost(t->teacher);
 	t->orders = orders_new(self, t->teacher);
 	const struct config_learn *learn = &self->config->learn;
 	teacher_set_quotas(t->teacher, &(struct teacher_quotas){learn->user_quota,
@@ -322,7 +334,7 @@ static void wire(struct role_self *self, const struct ctl_peer *peer, int fd)
 static void drain(struct role_self *self)
 {
 	struct trainer *t = self->context;
-	on_sync(t);
+	sync_all(t);
 	if (t->open_lessons == 0)
 		role_exit(self);
 }

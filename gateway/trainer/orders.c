@@ -14,6 +14,13 @@ struct orders {
 	struct err trouble; /* of the last rebuild; empty if it went well */
 };
 
+void orders_tell_lost(struct teacher *teacher)
+{
+	int64_t lost = teacher_lost(teacher);
+	if (lost)
+		log_event(LOG_LEVEL_WARNING, "lessons-lost", TEACHER_SAYS_LOST, (long long)lost);
+}
+
 static void on_step(void *context)
 {
 	struct orders *o = context;
@@ -24,6 +31,7 @@ static void on_step(void *context)
 		log_event(LOG_LEVEL_ERROR, "model-not-rebuilt", "%s", o->trouble.text);
 	else
 		log_event(LOG_LEVEL_INFO, "model-rebuilt", "the model was made again from the training log");
+	orders_tell_lost(o->teacher);
 }
 
 static void begin_steps(struct orders *o)
@@ -71,12 +79,14 @@ static int rebuild(struct orders *o, struct buf *answer, struct err *err)
 	return 0;
 }
 
-static int tell_undone(struct orders *o, int64_t count, struct buf *answer)
+static int tell_undone(struct orders *o, const struct journal_undone *undone, struct buf *answer)
 {
 	if (teacher_is_rebuilding(o->teacher))
 		begin_steps(o);
-	log_event(LOG_LEVEL_WARNING, "lessons-undone", "%lld lessons were taken back", (long long)count);
-	buf_printf(answer, "{\"undone\": %lld, \"rebuilding\": %s}\n", (long long)count,
+	log_event(LOG_LEVEL_WARNING, "lessons-undone", "%lld lessons were taken back, %lld of them in part",
+		(long long)undone->count, (long long)undone->trimmed);
+	buf_printf(answer, "{\"undone\": %lld, \"trimmed\": %lld, \"rebuilding\": %s}\n",
+		(long long)undone->count, (long long)undone->trimmed,
 		teacher_is_rebuilding(o->teacher) ? "true" : "false");
 	return 0;
 }
@@ -84,20 +94,20 @@ static int tell_undone(struct orders *o, int64_t count, struct buf *answer)
 static int undo(struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
 {
 	const struct journal_which which = { .since = order->since, .who = order->who };
-	int64_t count;
-	if (teacher_undo(o->teacher, &which, &count, err) < 0)
+	struct journal_undone undone;
+	if (teacher_undo(o->teacher, &which, &undone, err) < 0)
 		return -1;
-	return tell_undone(o, count, answer);
+	return tell_undone(o, &undone, answer);
 }
 
 static int roll_back(
 	struct orders *o, const struct train_order *order, struct buf *answer, struct err *err)
 {
-	int64_t count;
-	int rc = teacher_roll_back(o->teacher, order->number, &count, err);
+	struct journal_undone undone;
+	int rc = teacher_roll_back(o->teacher, order->number, &undone, err);
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(err, "there is no such checkpoint");
-	return tell_undone(o, count, answer);
+	return tell_undone(o, &undone, answer);
 }
 
 static int review(struct orders *o, struct buf *answer, struct err *err)

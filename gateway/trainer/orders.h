@@ -18,5 +18,7 @@ struct orders *orders_new(struct role_self *self, struct teacher *teacher);
 /* *result_r and `answer` are the reply to a TRAIN_ORDER. */
 void orders_take(struct orders *orders, const struct ipc_packet *packet, enum keep_result *result_r,
 	struct buf *answer);
+/* Into the gateway's log, if it made a model again without what the base knew (teacher_lost). */
+void orders_tell_lost(struct teacher *teacher);
 
 #endif

@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
+import time
 
 import pytest
 
-from tests.fakes.gateway import command
+from tests.fakes.gateway import TIMEOUT, command
 
 SPAM = b"From: a%d@example.org\nSubject: cheap watches %d\n\nBuy cheap replica watches now, offer %d!\n"
 HAM = b"From: b%d@example.net\nSubject: the meeting\n\nCan we move the meeting %d to Monday? Agenda %d\n"
@@ -300,3 +301,32 @@ def test_a_rebuild_that_fails_is_told(make_gateway, sink, folder):
         log.execute("UPDATE lesson SET features = ? WHERE id = 2", kept)
     of_gateway(gateway, "bayes", "rebuild")
     assert json.loads(of_gateway(gateway, "bayes", "status", "--json"))["trouble"] == ""
+
+
+def test_the_training_log_is_trimmed(make_gateway, sink):
+    """What old lessons taught stays, to the bit; taking them back says what it cannot do."""
+    gateway = make_gateway(backend=sink.url, extra="learn { kept_lessons = 10 }")
+    for i in range(20):
+        gateway.api("/api/v1/learn?label=spam", SPAM % (i, i, i))
+        gateway.api("/api/v1/learn?label=ham", HAM % (i, i, i))
+    gateway.stop()
+    before = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    assert (before["logged"], before["trimmed"]) == (40, 0), "it ended before it was time"
+    gateway.start()
+    for number, trimmed in ((20, 31), (22, 33)):  # two more than are kept are an eighth more
+        for i in range(20, number + 1):
+            gateway.api("/api/v1/learn?label=spam", SPAM % (i, i, i))
+        status = {"trimmed": 0}
+        end = time.monotonic() + TIMEOUT
+        while status["trimmed"] < trimmed and time.monotonic() < end:
+            status = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+        learned = number + 1
+        assert (status["trimmed"], status["spam"], status["ham"]) == (trimmed, learned, 20)
+    assert len(list((gateway.state / "bayes").glob("base.*"))) == 1
+    of_gateway(gateway, "bayes", "rebuild")
+    assert json.loads(of_gateway(gateway, "bayes", "status", "--json")) == status
+    told = of_gateway(gateway, "bayes", "undo", "--who", "control", "--hours", "1")
+    gateway.expect("lessons-undone")
+    assert "43 lessons taken back\n33 of them are older" in told, told
+    after = json.loads(of_gateway(gateway, "bayes", "status", "--json"))
+    assert (after["logged"], after["trimmed"], after["spam"] + after["ham"]) == (0, 0, 33)

@@ -4,10 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,66 +14,7 @@
 #include "bayes/teacher.h"
 #include "bayes/tenant.h"
 #include "core/db.h"
-#include "tests/unit/bayes/lessons.h"
-
-static char folder[40];
-
-static int make_folder(void **state)
-{
-	snprintf(folder, sizeof(folder), "/tmp/gatepost-teacher-XXXXXX");
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static void drop(const char *name)
-{
-	char path[100];
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	unlink(path);
-}
-
-static int drop_folder(void **state)
-{
-	drop("model");
-	drop("log.db");
-	drop("log.db-wal");
-	drop("log.db-shm");
-	drop("checkpoint.0");
-	drop("checkpoint.1");
-	drop("checkpoint.2");
-	return rmdir(folder);
-}
-
-static struct teacher *open_it(void)
-{
-	struct err err;
-	struct teacher *t = teacher_open(folder, &err);
-	if (!t)
-		fail_msg("%s", err.text);
-	return t;
-}
-
-static enum journal_change teach(struct teacher *t, uint64_t number, bool spam, const char *who)
-{
-	struct made_up made;
-	char hash[32];
-	enum journal_change change;
-	struct err err;
-	snprintf(hash, sizeof(hash), "message %llu", (unsigned long long)number);
-	struct journal_entry e = {.time = 1795176000 + (int64_t)number * 3600,
-		.spam = spam,
-		.hash = str_c(hash),
-		.who = str_c(who),
-		.channel = STR("cli"),
-		.features = *lessons_make(&made, number % 2, number)};
-	if (teacher_teach(t, &e, &change, &err) < 0)
-		fail_msg("%s", err.text);
-	return change;
-}
-
-static void digest(struct teacher *t, uint8_t digest_r[32])
-{
-	model_digest(teacher_model(t), digest_r);
-}
+#include "tests/unit/bayes/teaching.h"
 
 static void rebuilds_the_same_bits(void **state)
 {
@@ -156,15 +95,6 @@ static void rows_of_former_versions_count_too(void **state)
 	teacher_close(&t);
 }
 
-static int finish(struct teacher *t)
-{
-	struct err err;
-	int rc;
-	while ((rc = teacher_step_rebuild(t, &err)) > 0)
-		continue;
-	return rc;
-}
-
 static void learns_while_it_rebuilds(void **state)
 {
 	struct err err;
@@ -223,8 +153,9 @@ static void a_lesson_undone_meanwhile_is_not_forgotten(void **state)
 static void takes_lessons_back(void **state)
 {
 	struct err err;
-	uint8_t without[32], undone[32];
+	uint8_t without[32], after[32];
 	int64_t count;
+	struct journal_undone undone;
 	struct teacher *t = open_it();
 	for (uint64_t i = 0; i < 50; i++)
 		teach(t, i, i % 2, "alice");
@@ -234,17 +165,17 @@ static void takes_lessons_back(void **state)
 	const struct journal_which mallory = {.who = STR("mallory")},
 				   nobody = {.who = STR("nobody")},
 				   late = {.since = 1795176000 + 85 * 3600};
-	assert_int_equal(teacher_undo(t, &nobody, &count, &err), 0);
-	assert_int_equal(count, 0);
+	assert_int_equal(teacher_undo(t, &nobody, &undone, &err), 0);
+	assert_int_equal(undone.count, 0);
 	assert_int_equal(journal_count(teacher_journal(t), &late, &count, &err), 0);
 	assert_int_equal(count, 5);
-	assert_int_equal(teacher_undo(t, &mallory, &count, &err), 0);
-	assert_int_equal(count, 40);
+	assert_int_equal(teacher_undo(t, &mallory, &undone, &err), 0);
+	assert_true(undone.count == 40 && undone.trimmed == 0);
 	assert_int_equal(finish(t), 0);
-	digest(t, undone);
+	digest(t, after);
 	/* Only the position in the log may differ, and it does not: it is that of the last that
 	 * holds. */
-	assert_memory_equal(without, undone, 32);
+	assert_memory_equal(without, after, 32);
 	teacher_close(&t);
 }
 
@@ -417,21 +348,22 @@ static int taught(void *context, const struct journal_entry *e, struct err *err)
 static void copies_thin_out(void **state)
 {
 	uint8_t live[32], rebuilt[32];
-	int64_t spam, ham, undone;
+	int64_t spam, ham;
+	struct journal_undone undone;
 	int teaching = 0;
 	struct err err;
 	struct teacher *t = open_it();
 	for (uint64_t i = 0; i < 40; i++)
 		assert_int_equal(give_copy(t, i, true), JOURNAL_NEW);
 	/* The first, and copies 1, 2, 3, 4, 8, 16 and 32. */
-	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(journal_replay(teacher_journal(t), &(struct journal_span){0}, taught, &teaching, &err), 0);
 	assert_int_equal(teaching, 8);
 	model_learned(teacher_model(t), &spam, &ham);
 	assert_true(spam == 40 && ham == 0);
 	/* The other label is another opinion. */
 	give_copy(t, 1000, false);
 	teaching = 0;
-	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(journal_replay(teacher_journal(t), &(struct journal_span){0}, taught, &teaching, &err), 0);
 	assert_int_equal(teaching, 9);
 	digest(t, live);
 	assert_int_equal(teacher_rebuild(t, &err), 0);
@@ -440,13 +372,13 @@ static void copies_thin_out(void **state)
 	/* Without the first a copy takes its place, and what comes next is a copy of that. */
 	const struct journal_which first = {.who = STR("first")};
 	assert_int_equal(teacher_undo(t, &first, &undone, &err), 0);
-	assert_int_equal(undone, 1);
+	assert_int_equal(undone.count, 1);
 	teaching = 0;
-	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(journal_replay(teacher_journal(t), &(struct journal_span){0}, taught, &teaching, &err), 0);
 	assert_int_equal(teaching, 8);
 	give_copy(t, 50, true);
 	teaching = 0;
-	assert_int_equal(journal_replay(teacher_journal(t), 0, -1, taught, &teaching, &err), 0);
+	assert_int_equal(journal_replay(teacher_journal(t), &(struct journal_span){0}, taught, &teaching, &err), 0);
 	assert_int_equal(teaching, 8);
 	teacher_close(&t);
 }
@@ -599,18 +531,6 @@ static void each_tenant_has_his_will(void **state)
 	teacher_close(&t);
 }
 
-static void damage(const char *name, off_t at)
-{
-	char path[100], octet;
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	int fd = open(path, O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &octet, 1, at), 1);
-	octet ^= 1;
-	assert_int_equal(pwrite(fd, &octet, 1, at), 1);
-	close(fd);
-}
-
 /* The first lesson cannot be replayed any more. */
 static void spoil_first_lesson(void)
 {
@@ -627,7 +547,7 @@ static void spoil_first_lesson(void)
 static void begins_at_a_checkpoint(void **state)
 {
 	uint8_t live[32], rebuilt[32];
-	int64_t count;
+	struct journal_undone undone;
 	struct err err;
 	struct journal_checkpoint c;
 	struct teacher *t = open_it();
@@ -654,8 +574,8 @@ static void begins_at_a_checkpoint(void **state)
 	assert_memory_equal(live, rebuilt, 32);
 	/* What was undone is in neither of those that hold. */
 	const struct journal_which mallory = {.who = STR("mallory")};
-	assert_int_equal(teacher_undo(t, &mallory, &count, &err), 0);
-	assert_int_equal(count, 50);
+	assert_int_equal(teacher_undo(t, &mallory, &undone, &err), 0);
+	assert_int_equal(undone.count, 50);
 	assert_int_equal(finish(t), 0);
 	assert_int_equal(journal_checkpoint(teacher_journal(t), 1, &c, &err), 1);
 	assert_int_equal(teach(t, 200, true, "bob"), JOURNAL_RELABELED);
@@ -670,26 +590,24 @@ static void begins_at_a_checkpoint(void **state)
 static void rolls_back_to_a_checkpoint(void **state)
 {
 	uint8_t then[32], now[32];
-	int64_t count;
+	struct journal_undone undone;
 	struct err err;
 	struct teacher *t = open_it();
 	for (uint64_t i = 0; i < 120; i++)
 		teach(t, i, i % 2, "alice");
-	assert_int_equal(teacher_roll_back(t, 0, &count, &err), 0);
+	assert_int_equal(teacher_roll_back(t, 0, &undone, &err), 0);
 	assert_int_equal(teacher_sync(t, &err), 0);
 	digest(t, then);
 	for (uint64_t i = 120; i < 160; i++)
 		teach(t, i, i % 3 == 0, "mallory");
-	assert_int_equal(teacher_roll_back(t, 1, &count, &err), 0);
-	assert_int_equal(teacher_roll_back(t, 0, &count, &err), 1);
-	assert_int_equal(count, 40);
+	assert_int_equal(teacher_roll_back(t, 1, &undone, &err), 0);
+	assert_int_equal(teacher_roll_back(t, 0, &undone, &err), 1);
+	assert_int_equal(undone.count, 40);
 	assert_int_equal(finish(t), 0);
 	digest(t, now);
 	assert_memory_equal(then, now, 32);
 	teacher_close(&t);
 }
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, drop_folder)
 
 int main(void)
 {
