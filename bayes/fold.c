@@ -1,6 +1,6 @@
 #include "bayes/fold.h"
 
-#include "bayes/sixteen.h"
+#include "core/sixteen.h"
 
 /* Letters of other scripts that are drawn like Latin ones. Sorted by code. */
 static const struct {

@@ -1,6 +1,6 @@
 #include "bayes/marks.h"
 
-#include "bayes/sixteen.h"
+#include "core/sixteen.h"
 
 static inline sixteen are_words(sixteen c)
 {

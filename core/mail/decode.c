@@ -1,6 +1,7 @@
 #include "core/mail/decode.h"
 
 #include "core/mail/anomaly.h"
+#include "core/sixteen.h"
 
 /* What an octet is in base64: its six bits, or one of these. */
 enum { FOREIGN = 0x80, PADDING = 0x81, BLANK = 0x82 };
@@ -129,32 +130,46 @@ static const char *qp_escape(const char *p, const char *end, char **out)
 	return p == end ? end : NULL;
 }
 
+/* An escape, or white space that may be the last of its line: but most is between words. */
+static inline sixteen is_no_plain_qp(sixteen c, sixteen next)
+{
+	sixteen blanks = sixteen_is(c, ' ') | sixteen_is(c, '\t');
+	sixteen followed = sixteen_within(next, '!', 0xff);
+	return sixteen_is(c, '=') | (blanks & ~followed);
+}
+
+/* White space at the end of a line was put there on the way. One run is looked at once, so the
+ * whole stays linear. */
+static const char *qp_blanks(const char *p, const char *end, char **out)
+{
+	const char *run = p;
+	while (p < end && char_is_wsp(*p))
+		p++;
+	if (p == end || blank_line_end(p, end))
+		return p;
+	memcpy(*out, run, (size_t)(p - run));
+	*out += p - run;
+	return p;
+}
+
 struct str mail_decode_qp(struct arena *arena, struct str in, bool *odd_r)
 {
 	const char *p = in.p, *end = p + in.n;
 	char *begin = arena_alloc(arena, in.n + 1), *out = begin;
 	while (p < end) {
-		const char *next;
-		if (*p == '=') {
-			next = qp_escape(p, end, &out);
-			if (!next) {
-				*odd_r = true;
-				*out++ = *p++;
-			} else {
-				p = next;
-			}
-		} else if (char_is_wsp(*p)) {
-			/* White space at the end of a line was put there on the way. One run is
-			 * looked at once, so the whole stays linear. */
-			const char *run = p;
-			while (p < end && char_is_wsp(*p))
-				p++;
-			if (p == end || blank_line_end(p, end))
-				continue;
-			memcpy(out, run, (size_t)(p - run));
-			out += p - run;
-		} else {
+		struct str rest = str_from(p, (size_t)(end - p));
+		size_t plain = sixteen_find(rest, 0, rest.n, is_no_plain_qp);
+		memcpy(out, p, plain);
+		out += plain;
+		p += plain;
+		if (p == end)
+			break;
+		const char *next = *p == '=' ? qp_escape(p, end, &out) : qp_blanks(p, end, &out);
+		if (!next) {
+			*odd_r = true;
 			*out++ = *p++;
+		} else {
+			p = next;
 		}
 	}
 	return str_from(begin, (size_t)(out - begin));

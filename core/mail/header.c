@@ -2,6 +2,7 @@
 
 #include "core/limits.h"
 #include "core/mail/anomaly.h"
+#include "core/sixteen.h"
 
 void mail_header_block_begin(struct mail_header_block *b, bool of_message)
 {
@@ -43,11 +44,21 @@ static struct str trim_name(struct str name)
 
 enum name_kind { NAME_GOOD, NAME_ODD, NAME_NONE };
 
+static inline sixteen is_colon(sixteen c, sixteen next)
+{
+	return sixteen_is(c, ':');
+}
+
+static inline sixteen is_odd_in_name(sixteen c, sixteen next)
+{
+	return ~sixteen_within(c, '!', '~');
+}
+
 /* RFC 5322 2.2: printable US-ASCII but for the colon. With a blank inside it is a sentence. */
-static enum name_kind classify(struct str name)
+static enum name_kind classify(struct str name, size_t readable)
 {
 	enum name_kind kind = name.n ? NAME_GOOD : NAME_ODD;
-	for (size_t i = 0; i < name.n; i++) {
+	for (size_t i = sixteen_find(name, 0, readable, is_odd_in_name); i < name.n; i++) {
 		unsigned char c = (unsigned char)name.p[i];
 		if (char_is_wsp((char)c))
 			return NAME_NONE;
@@ -109,16 +120,16 @@ static void finish(struct mail_header_block *b)
 	if (!b->start)
 		return;
 	struct mail_header h = {.odd = b->stop || char_is_wsp(*b->start)};
-	const char *colon = memchr(b->start, ':', (size_t)(b->first_end - b->start));
-	if (!colon)
-		colon = folded_colon(b);
+	struct str first = {b->start, (size_t)(b->first_end - b->start)};
+	size_t at = sixteen_find(first, 0, (size_t)(b->end - b->start), is_colon);
+	const char *colon = at < first.n ? b->start + at : folded_colon(b);
 	if (!colon) {
 		stop_at(b);
 		return;
 	}
 	struct str before = {b->start, (size_t)(colon - b->start)};
 	h.name = trim_name(before);
-	enum name_kind kind = classify(h.name);
+	enum name_kind kind = classify(h.name, (size_t)(b->end - h.name.p));
 	if (kind == NAME_NONE)
 		stop_at(b);
 	if (kind != NAME_GOOD) {
@@ -155,17 +166,9 @@ void mail_header_block_line(
 	b->end = next;
 }
 
-static bool has_high_bit(struct str s)
+static inline sixteen is_high(sixteen c, sixteen next)
 {
-	uint64_t any = 0, word;
-	size_t i = 0;
-	for (; i + sizeof(word) <= s.n; i += sizeof(word)) {
-		memcpy(&word, s.p + i, sizeof(word));
-		any |= word;
-	}
-	for (; i < s.n; i++)
-		any |= (unsigned char)s.p[i];
-	return any & UINT64_C(0x8080808080808080);
+	return sixteen_high(c);
 }
 
 void mail_header_block_end(
@@ -177,7 +180,8 @@ void mail_header_block_end(
 		all.n = (size_t)(b->stop - b->begin);
 	if (mail_has(b->m, MAIL_NUL))
 		mail_note_if(b->m, str_chr(all, '\0') < all.n, MAIL_HEADER_NUL);
-	mail_note_if(b->m, has_high_bit(all) && !str_is_utf8(all), MAIL_HEADER_8BIT);
+	bool high = sixteen_find(all, 0, all.n, is_high) < all.n;
+	mail_note_if(b->m, high && !str_is_utf8(all), MAIL_HEADER_8BIT);
 	*headers_r = NULL;
 	*count_r = b->n;
 	if (b->n) {

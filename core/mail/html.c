@@ -6,6 +6,7 @@
 #include "core/mail/entity.h"
 #include "core/mail/html_stack.h"
 #include "core/mail/style.h"
+#include "core/sixteen.h"
 
 enum gap { GAP_NONE, GAP_BLANK, GAP_LINE };
 
@@ -59,13 +60,27 @@ static bool ends_word(char c)
 	return ends[(unsigned char)c];
 }
 
-/* A blank between two words, which stays what it is. */
-static bool is_lone_blank(struct str text, size_t i)
+static inline sixteen are_word_ends(sixteen c)
 {
-	return text.p[i] == ' ' && i + 1 < text.n && !ends_word(text.p[i + 1]);
+	return sixteen_is(c, '\0') | sixteen_is(c, '&') | sixteen_is(c, ' ') |
+		sixteen_within(c, '\t', '\n') | sixteen_within(c, '\f', '\r');
 }
 
-/* Character data: white space collapsed, references decoded if `decode`. */
+/* But for a blank between two words, which stays what it is. */
+static inline sixteen end_words(sixteen c, sixteen next)
+{
+	return are_word_ends(c) & (~sixteen_is(c, ' ') | are_word_ends(next));
+}
+
+/* Where the words that text.p[i] begins end. */
+static size_t words_end(const struct scan *s, struct str text, size_t i)
+{
+	size_t readable = (size_t)(s->in.p + s->in.n - text.p);
+	i = sixteen_find(text, i, readable, end_words);
+	return text.p[i - 1] == ' ' ? i - 1 : i;
+}
+
+/* Character data of the input: white space collapsed, references decoded if `decode`. */
 static void put_text(struct scan *s, struct str text, bool decode)
 {
 	bool shown = !html_stack_hiding(&s->stack);
@@ -95,12 +110,14 @@ static void put_text(struct scan *s, struct str text, bool decode)
 			continue;
 		}
 		size_t start = i++;
-		while (i < text.n && (!ends_word(text.p[i]) || (shown && is_lone_blank(text, i))))
-			i++;
-		if (shown)
+		if (shown) {
+			i = words_end(s, text, i);
 			put(s, text.p + start, i - start);
-		else
-			s->doc->facts.hidden_octets += i - start;
+			continue;
+		}
+		while (i < text.n && !ends_word(text.p[i]))
+			i++;
+		s->doc->facts.hidden_octets += i - start;
 	}
 }
 
@@ -403,7 +420,7 @@ void html_scan(struct arena *arena, struct str in, struct html_doc *doc_r)
 		put_text(s, str_sub(rest, 0, markup), true);
 		s->at += markup;
 		if (s->at < in.n && !read_markup(s)) {
-			put_text(s, STR("<"), false);
+			put_text(s, str_sub(in, s->at, 1), false);
 			s->at++;
 		}
 	}

@@ -2,7 +2,9 @@
 
 #include <endian.h>
 
-#define TAG_NAME_MAX 15
+#include "core/sixteen.h"
+
+#define TAG_NAME_MAX (SIXTEEN - 1)
 struct tag_row {
 	char name[TAG_NAME_MAX + 1]; /* filled up with NUL, so that it compares as two words */
 	unsigned classes;
@@ -32,27 +34,40 @@ static uint64_t word_at(const char *p)
 	return be64toh(w);
 }
 
-static enum html_tag tag_find(struct str name)
+/* In lower case, filled up with NUL. `readable` octets can be read there, at least those of the name. */
+static void lower_name(struct str name, size_t readable, char lower_r[SIXTEEN])
 {
+	static const uint8_t keep[2 * SIXTEEN] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+		255, 255, 255, 255, 255, 255 };
+	char copy[SIXTEEN] = { 0 };
+	if (readable < SIXTEEN)
+		name.p = memcpy(copy, name.p, name.n);
+	sixteen c = sixteen_load(name.p);
+	c |= sixteen_within(c, 'A', 'Z') & ('a' - 'A');
+	c &= sixteen_load((const char *)keep + SIXTEEN - name.n);
+	memcpy(lower_r, &c, sizeof(c));
+}
+
+/*
+ * How many rows come first is counted, a dozen at once and then one by one: which way a search would
+ * go cannot be foreseen. No two names have the same first eight octets.
+ */
+static enum html_tag tag_find(struct str name, size_t readable)
+{
+	enum { DOZEN = 12 };
+	char lower[TAG_NAME_MAX + 1];
+	size_t before = 0, found;
 	if (!name.n || name.n > TAG_NAME_MAX)
 		return TAG_OTHER;
-	char lower[TAG_NAME_MAX + 1] = { 0 };
-	for (size_t i = 0; i < name.n; i++)
-		lower[i] = char_lower(name.p[i]);
-
-	uint64_t head = word_at(lower), tail = word_at(lower + 8);
-	size_t low = 0, high = TAG_OTHER;
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		uint64_t row = word_at(tags[mid].name), row_tail = word_at(tags[mid].name + 8);
-		if (head == row && tail == row_tail)
-			return (enum html_tag)mid;
-		if (head < row || (head == row && tail < row_tail))
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return TAG_OTHER;
+	lower_name(name, readable, lower);
+	uint64_t head = word_at(lower);
+	for (size_t row = DOZEN; row < TAG_OTHER; row += DOZEN)
+		before += DOZEN * (head >= word_at(tags[row].name));
+	found = before;
+	for (size_t row = before + 1; row < before + DOZEN && row < TAG_OTHER; row++)
+		found += head >= word_at(tags[row].name);
+	bool same = memcmp(lower, tags[found].name, sizeof(lower)) == 0;
+	return same ? (enum html_tag)found : TAG_OTHER;
 }
 
 static void keep_attribute(struct html_token *t, struct str name, struct str value)
@@ -92,6 +107,21 @@ static size_t read_value(struct str in, size_t i, struct str *value_r)
 	return i;
 }
 
+static inline sixteen are_spaces(sixteen c)
+{
+	return sixteen_is(c, ' ') | sixteen_within(c, '\t', '\n') | sixteen_within(c, '\f', '\r');
+}
+
+static inline sixteen end_tag_name(sixteen c, sixteen next)
+{
+	return are_spaces(c) | sixteen_is(c, '/') | sixteen_is(c, '>');
+}
+
+static inline sixteen end_attribute_name(sixteen c, sixteen next)
+{
+	return end_tag_name(c, next) | sixteen_is(c, '=');
+}
+
 /* in.p[i] is what follows the tag's name. */
 static size_t read_attributes(struct str in, size_t i, struct html_token *t)
 {
@@ -105,9 +135,7 @@ static size_t read_attributes(struct str in, size_t i, struct html_token *t)
 		if (in.p[i] == '>')
 			return i + 1;
 		size_t start = i++; /* even a '=' may begin a name (13.2.5.32) */
-		while (i < in.n && !html_token_is_space(in.p[i]) && in.p[i] != '/' && in.p[i] != '>' &&
-			in.p[i] != '=')
-			i++;
+		i = sixteen_find(in, i, in.n, end_attribute_name);
 		struct str name = str_sub(in, start, i - start), value = str_sub(in, i, 0);
 		size_t equals = skip_space(in, i);
 		if (equals < in.n && in.p[equals] == '=')
@@ -120,12 +148,10 @@ static size_t read_attributes(struct str in, size_t i, struct html_token *t)
 
 size_t html_token_read(struct str in, size_t at, struct html_token *token_r)
 {
-	size_t i = at;
+	size_t i = sixteen_find(in, at, in.n, end_tag_name);
 
-	while (i < in.n && !html_token_is_space(in.p[i]) && in.p[i] != '/' && in.p[i] != '>')
-		i++;
 	*token_r = (struct html_token){ .name = str_sub(in, at, i - at) };
-	token_r->tag = tag_find(token_r->name);
+	token_r->tag = tag_find(token_r->name, in.n - at);
 	return read_attributes(in, i, token_r);
 }
 

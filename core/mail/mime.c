@@ -4,6 +4,7 @@
 #include "core/mail/anomaly.h"
 #include "core/mail/content.h"
 #include "core/mail/header.h"
+#include "core/sixteen.h"
 
 /*
  * One pass over the lines of the message with a stack of the entities that are open. A line
@@ -348,27 +349,16 @@ static void next_line(struct scan *s)
 	mail_note_if(s->m, n > 998, MAIL_LONG_LINE);
 }
 
-/* Each octet, 16 at a time; one call of memchr() a line took longer. */
-static bool has_bare_cr(struct str s)
+static inline sixteen is_bare_cr(sixteen c, sixteen next)
 {
-	unsigned bare = 0;
-	size_t i = 0;
-	for (; i + 17 <= s.n; i += 16) {
-		uint8_t found[16];
-		for (size_t k = 0; k < 16; k++)
-			found[k] = (s.p[i + k] == '\r') & (s.p[i + k + 1] != '\n');
-		for (size_t k = 0; k < 16; k++)
-			bare |= found[k];
-	}
-	for (; i < s.n; i++)
-		bare |= s.p[i] == '\r' && (i + 1 == s.n || s.p[i + 1] != '\n');
-	return bare;
+	return sixteen_is(c, '\r') & ~sixteen_is(next, '\n');
 }
 
 /* Scans `octets` for what is inside of the entities on the stack. */
 static void scan_lines(struct scan *s, struct str octets)
 {
-	mail_note_if(s->m, has_bare_cr(octets), MAIL_BARE_CR);
+	size_t bare_cr = sixteen_find(octets, 0, octets.n, is_bare_cr);
+	mail_note_if(s->m, bare_cr < octets.n, MAIL_BARE_CR);
 	s->next = s->line_end = octets.p;
 	s->end = octets.p + octets.n;
 	do {

@@ -1,6 +1,7 @@
 #include "core/mail/url.h"
 
 #include "core/limits.h"
+#include "core/sixteen.h"
 
 /* The generic top-level domains that are worth a look where nothing but a path says "URL". */
 static const char *const generic_domains[] = {
@@ -45,14 +46,19 @@ static size_t foreign_stop(struct str s)
 	return 0;
 }
 
+static inline sixteen may_end_url(sixteen c, sixteen next)
+{
+	return sixteen_within(c, 0, ' ') | sixteen_is(c, '<') | sixteen_is(c, '>') |
+		sixteen_is(c, '"') | sixteen_is(c, '`') | sixteen_within(c, 0x7f, 0xff);
+}
+
 static size_t url_end(struct str text, size_t i)
 {
-	for (; i < text.n; i++) {
-		char c = text.p[i];
-		if (is_space(c) || c == '<' || c == '>' || c == '"' || c == 0x7f || c == '`')
+	while ((i = sixteen_find(text, i, text.n, may_end_url)) < text.n) {
+		unsigned char c = (unsigned char)text.p[i];
+		if (c < 0x80 || (c >= 0xc0 && foreign_stop(str_skip(text, i))))
 			break;
-		if ((unsigned char)c >= 0xc0 && foreign_stop(str_skip(text, i)))
-			break;
+		i++;
 	}
 	return i;
 }
@@ -160,13 +166,17 @@ static bool bare_at(struct str text, size_t from, size_t dot, struct str *url_r,
 	return true;
 }
 
+static inline sixteen may_be_in_url(sixteen c, sixteen next)
+{
+	return sixteen_is(c, ':') | sixteen_is(c, '.');
+}
+
 bool url_find(struct str text, size_t *at, struct str *url_r)
 {
-	size_t from = *at;
+	size_t from = *at, i = from;
 
-	for (size_t i = from; i < text.n;) {
-		char c = text.p[i];
-		if (c == ':') {
+	while ((i = sixteen_find(text, i, text.n, may_be_in_url)) < text.n) {
+		if (text.p[i] == ':') {
 			size_t start = scheme_start(text, from, i);
 			if (start == i) {
 				i++;
@@ -177,16 +187,12 @@ bool url_find(struct str text, size_t *at, struct str *url_r)
 			*url_r = trim_end(str_sub(text, start, end - start));
 			return true;
 		}
-		if (c == '.') {
-			if (bare_at(text, from, i, url_r, &i)) {
-				*at = i;
-				return true;
-			}
-			if (i < text.n && text.p[i] == '.')
-				i++;
-			continue;
+		if (bare_at(text, from, i, url_r, &i)) {
+			*at = i;
+			return true;
 		}
-		i++;
+		if (i < text.n && text.p[i] == '.')
+			i++;
 	}
 	*at = text.n;
 	return false;

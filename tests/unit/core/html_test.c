@@ -4,9 +4,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
+#include "core/buf.h"
 #include "core/limits.h"
 #include "core/mail/entity.h"
 #include "core/mail/html.h"
+#include "core/mail/html_token.h"
 
 struct text_case {
 	const char *html, *text;
@@ -218,12 +222,48 @@ static void test_entities(void **state)
 	assert_int_equal(utf8[0], 'A');
 }
 
+/* Each element of the table, however it is written and wherever the input ends. */
+static void test_tags(void **state)
+{
+#define TAG(name, classes) { #name, TAG_##name },
+	static const struct {
+		const char *name;
+		enum html_tag tag;
+	} rows[] = {
+#include "core/mail/html_tags.def"
+		{ "aa", TAG_OTHER }, { "zzz", TAG_OTHER }, { "tdd", TAG_OTHER }, { "blockquot", TAG_OTHER },
+		{ "blockquotes", TAG_OTHER }, { "sixteen-octets--", TAG_OTHER },
+		{ "a-name-of-more-than-sixteen", TAG_OTHER },
+	};
+#undef TAG
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static const char *const behind[] = { "", ">", " href='x' border=0 >text" };
+		for (size_t k = 0; k < 6; k++) {
+			struct buf b = BUF_INIT;
+			struct html_token token;
+			buf_c(&b, rows[i].name);
+			for (size_t at = 0; k % 2 && at < b.n; at += 2)
+				if (b.p[at] >= 'a' && b.p[at] <= 'z')
+					b.p[at] = (char)(b.p[at] - 32);
+			buf_c(&b, behind[k / 2]);
+			char *exact = malloc(b.n);
+			memcpy(exact, b.p, b.n);
+			html_token_read(str_from(exact, b.n), 0, &token);
+			assert_int_equal(token.tag, rows[i].tag);
+			assert_int_equal(token.name.n, strlen(rows[i].name));
+			free(exact);
+			buf_free(&b);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),	 cmocka_unit_test(test_links),
 		cmocka_unit_test(test_facts),	 cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_meta_charset), cmocka_unit_test(test_entities),
+		cmocka_unit_test(test_tags),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
