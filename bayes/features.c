@@ -52,12 +52,19 @@ struct extractor {
 	size_t last_count, span;
 	uint64_t field;
 	const char *field_name;
+	enum features_side side; /* that is gone over */
 	/* Those whose text is asked for; then nothing is collected. A clear bit: it is none of them. */
 	const uint64_t *asked;
 	size_t asked_count;
 	uint64_t asked_bits[ASKED_BITS / 64];
 	struct str *texts;
 };
+
+static inline uint64_t with_side(const struct extractor *x, uint64_t token)
+{
+	const uint64_t bit = (uint64_t)1 << FEATURES_TOKEN_SIDE;
+	return (token & ~bit) | (uint64_t)x->side << FEATURES_TOKEN_SIDE;
+}
 
 /* Hashing: keyed, and cheap, since thousands are made of each message. */
 
@@ -130,6 +137,7 @@ static inline size_t put_gram(struct extractor *x, size_t count, uint32_t h)
 
 static inline size_t put_token(struct extractor *x, size_t count, uint64_t h)
 {
+	h = with_side(x, h);
 	size_t at = h % TOKEN_SET, index;
 	while (index = x->token_set[at], index * (x->tokens[index] != h))
 		at = (at + 1) % TOKEN_SET;
@@ -165,6 +173,7 @@ static void tell_asked(struct extractor *x, uint64_t h, const char *kind, struct
 static inline void tell(
 	struct extractor *x, uint64_t h, const char *kind, struct str a, struct str b)
 {
+	h = with_side(x, h);
 	if (x->asked_bits[h % ASKED_BITS / 64] >> h % 64 & 1)
 		tell_asked(x, h, kind, a, b);
 }
@@ -182,14 +191,18 @@ static inline void add_told(
 
 static void grams_of(struct extractor *x, struct str s)
 {
-	uint64_t add = (uint32_t)x->key[0], times = x->key[1];
+	const uint32_t rest = ((uint32_t)1 << FEATURES_GRAM_SIDE) - 1;
+	const uint32_t side = (uint32_t)x->side << FEATURES_GRAM_SIDE;
+	/* Of a side of its own: the same octets are another gram there. */
+	uint64_t add = (uint32_t)(x->key[0] >> 32 * x->side), times = x->key[1];
 	size_t count = x->gram_count;
 	if (x->asked_count)
 		return;
 	for (size_t i = 0; i + 4 <= s.n; i++) {
 		uint32_t four;
 		memcpy(&four, s.p + i, sizeof(four));
-		count = put_gram(x, count, (uint32_t)((be32toh(four) + add) * times >> 32));
+		uint32_t h = (uint32_t)((be32toh(four) + add) * times >> 32);
+		count = put_gram(x, count, (h & rest) | side);
 	}
 	x->gram_count = count;
 }
@@ -520,7 +533,9 @@ static void extract(struct extractor *x, struct mail *mail, const uint8_t salt[1
 		memset(x->gram_set, 0, sizeof(x->gram_set));
 		memset(x->token_set, 0, sizeof(x->token_set));
 	}
+	x->side = FEATURES_HEADERS;
 	headers_of(x);
+	x->side = FEATURES_BODY;
 	body_of(x);
 	links_of(x);
 	structure_of(x);

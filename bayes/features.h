@@ -10,6 +10,9 @@
  *           (orthogonal sparse bigrams), prefixed with the field that they stand in;
  *           hosts of links; structure
  *
+ * Each tells which side it is of, the headers or the body: the model hears both apart, so that
+ * headers that settle the matter leave the body something to learn, and the other way round.
+ *
  * The salt is the model's secret: without it nobody can work out which words share
  * a slot. Nothing is allocated per feature.
  */
@@ -29,6 +32,8 @@ enum {
 	FEATURES_STYLE_BYTES = 1000,  /* capitals and markup */
 };
 
+enum features_side { FEATURES_HEADERS, FEATURES_BODY, FEATURES_SIDES };
+
 struct features {
 	uint32_t *grams;
 	size_t gram_count;
@@ -40,6 +45,17 @@ struct features {
 	const struct str *finding_names; /* NULL in a lesson that was decoded */
 	uint64_t tenant; /* whose mail it is (tenant.h); 0: nobody's in particular */
 };
+
+/* A bit of each, which the table does not place it by. */
+enum { FEATURES_GRAM_SIDE = 31, FEATURES_TOKEN_SIDE = 32 };
+static inline enum features_side features_gram_side(uint32_t gram)
+{
+	return (enum features_side)(gram >> FEATURES_GRAM_SIDE & 1);
+}
+static inline enum features_side features_token_side(uint64_t token)
+{
+	return (enum features_side)(token >> FEATURES_TOKEN_SIDE & 1);
+}
 
 /* From the arena of the mail; without findings. */
 void features_of(struct mail *mail, const uint8_t salt[16], struct features *features_r);

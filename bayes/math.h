@@ -15,5 +15,9 @@ double math_exp(double x); /* clamped to |x| <= 700 */
 double math_logistic(double x);
 /* Exactly rounded, as IEEE 754 demands. x >= 0. */
 double math_sqrt(double x);
+static inline double math_between(double least, double x, double most)
+{
+	return x < least ? least : x > most ? most : x;
+}
 
 #endif

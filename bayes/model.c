@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bayes/combine.h"
 #include "bayes/findings.h"
 #include "bayes/math.h"
 #include "bayes/table.h"
@@ -15,20 +16,16 @@
  * wrong labels; confirmed on CSDMC2010 and on modern list mail. Those for wrong labels, LEAST_ERROR,
  * STEP_MAX and YOUNG were chosen on all three: see README.md.
  */
-/* Weights of the views */
-#define GRAMS_SHARE  0.5
-#define WORDS_SHARE  0.7
-#define COUNTS_SHARE 0.35
 /* Logistic regression: step = RATE * error / sqrt(EFFORT + what was learned at the weight before)
  */
 #define GRAMS_RATE	 0.03
 #define WORDS_RATE	 0.1
 #define EFFORT		 1.0
-#define STEP_MAX	 10.0 /* by which one lesson may move the log-odds of its own message */
+#define STEP_MAX	 10.0 /* by which one lesson may move what a view says of its own message */
 #define BALANCE_MIN_SEEN 20.0
 /* Counts */
 #define PRIOR_STRENGTH 0.03 /* documents' worth of "undecided" that every token starts with */
-#define LEAST_ODDS     9.0  /* tokens nearer to undecided than this are not heard */
+#define LEAST_ODDS     20.0 /* tokens nearer to undecided than this are not heard */
 #define COUNTS_KNEE    7.0  /* log-odds from where on they grow as their logarithm */
 #define HARDLY_KNOWN   5.0  /* messages of a class */
 /* Novelty */
@@ -36,15 +33,16 @@
 #define FAMILIAR_START 0.5
 #define FAMILIAR_SPAN  100.0 /* messages */
 #define LEAST_ERROR    0.03 /* what is known as well as that is counted only */
-#define YOUNG 6.0 /* lessons: after so many, half of what the views say is meant */
+#define YOUNG	    10.0 /* lessons of a class: after so many, half of what speaks for it is meant */
+#define YOUNG_LEAST 0.1	 /* as if there had been so many before */
 /* What is wanted repeats itself, and spam seldom does: where views are silent, they miss spam. Less
  * than what findings call undecided. */
 #define LEAN 0.75
 /* Wrong labels */
 #define NOISE_START    0.01
 #define NOISE_LEAST    0.002
-#define NOISE_MOST     0.15
-#define NOISE_RATE     0.01
+#define NOISE_MOST     0.1
+#define NOISE_RATE     0.015
 #define LEAST_TRUST    1e-5
 #define COUNTED_LEAST  0.1 /* of a message whose label is not believed at all */
 #define CONFIDENCE     1.3 /* log-odds to one unit of natural log-odds, as measured */
@@ -62,7 +60,8 @@ struct model {
 /* What both judging and learning need to know of a message. */
 struct look {
 	struct opinion opinion;
-	double sum;			  /* of the views, before youth tones it down */
+	struct combine_views views;
+	double sum;			  /* of what is heard of them, before youth tones it down */
 	double familiar[2];		  /* share of its tokens that each class knows */
 	double seen[2];			  /* messages of ham, of spam */
 	double worth[2];		  /* of a document of ham, of spam, in those of the rarer class */
@@ -93,6 +92,7 @@ int model_ensure(const char *path, struct err *err)
 
 static void set_start(struct table_header *h)
 {
+	combine_start(h);
 	for (int class = 0; class < 2; class ++) {
 		set(&h->familiar[class], FAMILIAR_START);
 		set(&h->label_noise[class], NOISE_START);
@@ -241,15 +241,15 @@ static double least_seen(const struct look *look)
 	return look->seen[0] < look->seen[1] ? look->seen[0] : look->seen[1];
 }
 
-static double gram_view(const struct table *t, const struct features *f)
+static void gram_views(const struct table *t, const struct features *f, struct look *look)
 {
-	double sum = 0;
+	double sums[FEATURES_SIDES] = {0};
 	for (size_t i = 0; i < f->gram_count; i++) {
 		if (i + AHEAD < f->gram_count)
 			table_expect_gram(t, f->grams[i + AHEAD]);
-		sum += table_gram(t, f->grams[i]).value;
+		sums[features_gram_side(f->grams[i])] += table_gram(t, f->grams[i]).value;
 	}
-	return sum;
+	memcpy(look->views.of[COMBINE_GRAMS], sums, sizeof(sums));
 }
 
 /*
@@ -299,11 +299,21 @@ static double beyond_knee(double x)
 	return x < 0 ? -grown : grown;
 }
 
+/* Tokens are not independent: the evidence of k of them counts as that of about sqrt(k). */
+static double count_view(const struct product *product, double heard, const struct look *look)
+{
+	if (heard == 0)
+		return 0;
+	return beyond_knee(product_log(product) / math_sqrt(heard)) * least_seen(look) /
+	       (least_seen(look) + HARDLY_KNOWN);
+}
+
 static void token_views(const struct table *t, const struct features *f, struct look *look)
 {
-	struct product product = {{1, 1}, 0};
-	double heard = 0, words = 0, known[2] = {0, 0};
+	struct product products[FEATURES_SIDES] = {{{1, 1}, 0}, {{1, 1}, 0}};
+	double heard[FEATURES_SIDES] = {0}, words[FEATURES_SIDES] = {0}, known[2] = {0};
 	for (size_t i = 0; i < f->token_count; i++) {
+		enum features_side side = features_token_side(f->tokens[i]);
 		struct odds odds;
 		if (i + AHEAD < f->token_count)
 			table_expect_token(t, f->tokens[i + AHEAD]);
@@ -313,31 +323,30 @@ static void token_views(const struct table *t, const struct features *f, struct 
 		struct table_token token = table_token(t, (size_t)look->slots[i]);
 		known[0] += token.ham > 0;
 		known[1] += token.spam > 0;
-		words += token.weight.value;
+		words[side] += token.weight.value;
 		if (token_says(&token, look, &odds)) {
-			add_log(&product, &odds);
-			heard++;
+			add_log(&products[side], &odds);
+			heard[side]++;
 		}
 	}
 	for (int class = 0; class < 2; class ++)
 		look->familiar[class] = known[class] / ((double)f->token_count + 1);
-	look->opinion.words = words;
-	/* Tokens are not independent: the evidence of k of them counts as that of about sqrt(k). */
-	if (heard > 0)
-		look->opinion.counts =
-			beyond_knee(product_log(&product) / math_sqrt(heard) * least_seen(look) /
-				    (least_seen(look) + HARDLY_KNOWN));
+	for (int side = 0; side < FEATURES_SIDES; side++) {
+		look->views.of[COMBINE_WORDS][side] = words[side];
+		look->views.of[COMBINE_COUNTS][side] = count_view(&products[side], heard[side], look);
+	}
 }
 
-/* While one class is hardly known: is the message less like the other than that one's own are? */
+/* While one class is hardly known: is the message less like the other than that one's own are? Of
+ * the rarer one that is asked in proportion. */
 static double novelty(const struct table *t, const struct look *look)
 {
-	double sum = 0;
-	if (look->seen[1] >= look->seen[0])
-		sum += look->familiar[1] - get(&t->header->familiar[1]);
-	if (look->seen[0] >= look->seen[1])
-		sum -= look->familiar[0] - get(&t->header->familiar[0]);
-	return sum * NOVELTY_SHARE * HARDLY_KNOWN / (least_seen(look) + HARDLY_KNOWN);
+	double all = look->seen[0] + look->seen[1], unlike[2];
+	for (int class = 0; class < 2; class ++)
+		unlike[class] = (get(&t->header->familiar[class]) - look->familiar[class]) *
+				math_between(0, 2 * look->seen[class] / all, 1);
+	return (unlike[0] - unlike[1]) * NOVELTY_SHARE * HARDLY_KNOWN /
+	       (least_seen(look) + HARDLY_KNOWN);
 }
 
 static void look_at_tokens(const struct table *t, const struct features *f, struct look *look)
@@ -346,26 +355,35 @@ static void look_at_tokens(const struct table *t, const struct features *f, stru
 		look->seen[class] = get(&t->header->seen[class]);
 	for (int class = 0; class < 2; class ++)
 		look->worth[class] = least_seen(look) / (look->seen[class] + 1);
-	look->opinion = (struct opinion){.log_odds = 0};
 	token_views(t, f, look);
 }
 
 /*
  * A few lessons, one of them wrong, make the views as loud as hundreds do. What they say then must
- * not lie beyond all that is judged later: the side stays the same, the rank is modest. Learning
- * goes by the sum itself.
+ * not lie beyond all that is judged later: the side stays the same, the rank is modest, as long as
+ * there are few lessons of the class that they speak for. Learning goes by the sum itself.
  */
-static double modesty(const double seen[2])
+static double modesty(const struct look *look)
 {
-	return (seen[0] + seen[1]) / (seen[0] + seen[1] + YOUNG);
+	double seen = look->seen[look->sum + LEAN > 0];
+	return look->seen[0] + look->seen[1] > 0 ? (seen + YOUNG_LEAST) / (seen + YOUNG) : 0;
+}
+
+static double both_sides(const double heard[FEATURES_SIDES])
+{
+	return heard[FEATURES_HEADERS] + heard[FEATURES_BODY];
 }
 
 static void look_at(const struct table *t, const struct features *f, struct look *look)
 {
-	look_at_tokens(t, f, look);
 	struct opinion *o = &look->opinion;
-	o->grams = gram_view(t, f);
-	look->sum = GRAMS_SHARE * o->grams + WORDS_SHARE * o->words + COUNTS_SHARE * o->counts;
+	struct combine_views heard;
+	look_at_tokens(t, f, look);
+	gram_views(t, f, look);
+	look->sum = combine_hear(t->header, &look->views, &heard);
+	*o = (struct opinion){.grams = both_sides(heard.of[COMBINE_GRAMS]),
+		.words = both_sides(heard.of[COMBINE_WORDS]),
+		.counts = both_sides(heard.of[COMBINE_COUNTS])};
 	if (look->seen[0] + look->seen[1] > 0)
 		look->sum += novelty(t, look);
 	look->sum += tenant_view(t, f);
@@ -373,7 +391,7 @@ static void look_at(const struct table *t, const struct features *f, struct look
 		o->findings = findings_view(t, f);
 		look->sum += findings_heard(o->findings);
 	}
-	o->log_odds = (look->sum + LEAN) * modesty(look->seen);
+	o->log_odds = (look->sum + LEAN) * modesty(look);
 }
 
 struct opinion model_classify(const struct model *m, const struct features *f)
@@ -383,13 +401,13 @@ struct opinion model_classify(const struct model *m, const struct features *f)
 	return look.opinion;
 }
 
-/* The counts are not a plain sum: each token has its share of what came of them all. */
+/* The counts are not a plain sum: each token has its share of what came of all of its side. */
 void model_weigh(const struct model *m, const struct features *f, double *weights_r)
 {
 	const struct table *t = &m->table;
 	struct look look;
-	double sum = 0;
-	look_at_tokens(t, f, &look);
+	double sums[FEATURES_SIDES] = {0}, shares[FEATURES_SIDES];
+	look_at(t, f, &look);
 	for (size_t i = 0; i < f->token_count; i++) {
 		weights_r[i] = 0;
 		if (look.slots[i] < 0)
@@ -398,26 +416,29 @@ void model_weigh(const struct model *m, const struct features *f, double *weight
 		struct odds odds;
 		if (token_says(&token, &look, &odds))
 			weights_r[i] = math_log(odds.spam / odds.ham);
-		sum += weights_r[i];
+		sums[features_token_side(f->tokens[i])] += weights_r[i];
 	}
-	double share = sum != 0 ? COUNTS_SHARE * look.opinion.counts / sum : 0;
+	for (int side = 0; side < FEATURES_SIDES; side++)
+		shares[side] = sums[side] != 0 ? combine_share(t->header, COMBINE_COUNTS, side) *
+							 look.views.of[COMBINE_COUNTS][side] / sums[side]
+					       : 0;
 	for (size_t i = 0; i < f->token_count; i++) {
-		weights_r[i] *= share;
+		enum features_side side = features_token_side(f->tokens[i]);
+		weights_r[i] *= shares[side];
 		if (look.slots[i] >= 0)
-			weights_r[i] +=
-				WORDS_SHARE *
-				table_token(t, (size_t)look.slots[i]).weight.value;
-		weights_r[i] *= modesty(look.seen);
+			weights_r[i] += combine_share(t->header, COMBINE_WORDS, side) *
+					table_token(t, (size_t)look.slots[i]).weight.value;
+		weights_r[i] *= modesty(&look);
 	}
 }
 
 void model_weigh_findings(const struct model *m, const struct features *f, double *weights_r)
 {
-	const struct table_header *h = m->table.header;
-	const double seen[] = { get(&h->seen[0]), get(&h->seen[1]) };
+	struct look look;
+	look_at(&m->table, f, &look);
 	findings_weigh(&m->table, f, weights_r);
 	for (size_t i = 0; i < f->finding_count; i++)
-		weights_r[i] *= modesty(seen);
+		weights_r[i] *= modesty(&look);
 }
 
 /* Learning */
@@ -431,11 +452,6 @@ static double balance(const struct look *look, bool spam)
 	return factor > 2 ? 2 : factor < 0.5 ? 0.5 : factor;
 }
 
-static double between(double least, double value, double most)
-{
-	return value < least ? least : value > most ? most : value;
-}
-
 /*
  * How likely the label is right, given what the model thought and how often messages of each class
  * come with the other one's label; those shares are estimated on the way. What is contradicted more
@@ -447,10 +463,10 @@ static double trust(struct table *t, const struct look *look, bool spam)
 	_Atomic double *noise = t->header->label_noise;
 	double wrong[2], mistaken[2];
 	for (int class = 0; class < 2; class ++) {
-		wrong[class] = between(NOISE_LEAST, get(&noise[class]), NOISE_MOST);
-		mistaken[class] = between(LEAST_TRUST, get(&noise[class]) - NOISE_MOST, 0.5);
+		wrong[class] = math_between(NOISE_LEAST, get(&noise[class]), NOISE_MOST);
+		mistaken[class] = math_between(LEAST_TRUST, get(&noise[class]) - NOISE_MOST, 0.5);
 	}
-	double p_spam = between(mistaken[0], math_logistic(look->sum / CONFIDENCE),
+	double p_spam = math_between(mistaken[0], math_logistic(look->sum / CONFIDENCE),
 		1 - mistaken[1]);
 	double p = spam ? p_spam : 1 - p_spam;
 	double right = p * (1 - wrong[spam]), flipped = (1 - p) * wrong[!spam];
@@ -477,36 +493,56 @@ static void step(struct table_weight *w, double rate, double error)
 	w->effort += fabs(error);
 }
 
-static void learn_grams(struct table *t, const struct features *f, double error)
+/* How far a kind of view was from the label on each side; 0 if that is too little to learn from. */
+static bool errors_of(const double views[FEATURES_SIDES], bool spam, double weight,
+	double errors_r[FEATURES_SIDES])
 {
-	double rates[FEATURES_GRAMS], sum = 0;
-	if (fabs(error) < LEAST_ERROR)
-		return;
+	bool any = false;
+	for (int side = 0; side < FEATURES_SIDES; side++) {
+		double error = weight * (spam - math_logistic(views[side]));
+		errors_r[side] = fabs(error) < LEAST_ERROR ? 0 : error;
+		any |= errors_r[side] != 0;
+	}
+	return any;
+}
+
+static void learn_grams(struct table *t, const struct features *f, const double errors[FEATURES_SIDES])
+{
+	double rates[FEATURES_GRAMS], sums[FEATURES_SIDES] = {0};
 	for (size_t i = 0; i < f->gram_count; i++) {
-		rates[i] = rate_of(table_gram(t, f->grams[i]), GRAMS_RATE, error);
-		sum += rates[i];
+		enum features_side side = features_gram_side(f->grams[i]);
+		if (errors[side] == 0)
+			continue;
+		rates[i] = rate_of(table_gram(t, f->grams[i]), GRAMS_RATE, errors[side]);
+		sums[side] += rates[i];
 	}
 	for (size_t i = 0; i < f->gram_count; i++) {
+		enum features_side side = features_gram_side(f->grams[i]);
+		if (errors[side] == 0)
+			continue;
 		struct table_weight w = table_gram(t, f->grams[i]);
-		step(&w, rates[i] * cap(sum), error);
+		step(&w, rates[i] * cap(sums[side]), errors[side]);
 		table_set_gram(t, f->grams[i], w);
 	}
 }
 
-static void learn_words(
-	struct table *t, const struct features *f, const struct look *look, double error)
+static void learn_words(struct table *t, const struct features *f, const struct look *look,
+	const double errors[FEATURES_SIDES])
 {
-	double rates[FEATURES_TOKENS], sum = 0;
-	if (fabs(error) < LEAST_ERROR)
-		return;
+	double rates[FEATURES_TOKENS], sums[FEATURES_SIDES] = {0};
 	for (size_t i = 0; i < f->token_count; i++) {
-		rates[i] =
-			rate_of(table_token(t, (size_t)look->slots[i]).weight, WORDS_RATE, error);
-		sum += rates[i];
+		enum features_side side = features_token_side(f->tokens[i]);
+		if (errors[side] == 0)
+			continue;
+		rates[i] = rate_of(table_token(t, (size_t)look->slots[i]).weight, WORDS_RATE, errors[side]);
+		sums[side] += rates[i];
 	}
 	for (size_t i = 0; i < f->token_count; i++) {
+		enum features_side side = features_token_side(f->tokens[i]);
+		if (errors[side] == 0)
+			continue;
 		struct table_token token = table_token(t, (size_t)look->slots[i]);
-		step(&token.weight, rates[i] * cap(sum), error);
+		step(&token.weight, rates[i] * cap(sums[side]), errors[side]);
 		table_set_token(t, (size_t)look->slots[i], &token);
 	}
 }
@@ -554,13 +590,17 @@ struct opinion model_learn(struct model *m, const struct features *f, bool spam,
 {
 	struct table *t = &m->table;
 	struct look look;
+	double errors[FEATURES_SIDES];
 	atomic_store(&t->header->unclean, 1);
 	table_advance(t, time);
 	look_at(t, f, &look);
 	double believed = trust(t, &look, spam), weight = balance(&look, spam) * believed;
-	learn_grams(t, f, weight * (spam - math_logistic(look.opinion.grams)));
+	if (errors_of(look.views.of[COMBINE_GRAMS], spam, weight, errors))
+		learn_grams(t, f, errors);
 	learn_counts(t, f, &look, spam, believed);
-	learn_words(t, f, &look, weight * (spam - math_logistic(look.opinion.words)));
+	if (errors_of(look.views.of[COMBINE_WORDS], spam, weight, errors))
+		learn_words(t, f, &look, errors);
+	combine_learn(t->header, &look.views, weight * (spam - math_logistic(look.sum / CONFIDENCE)));
 	findings_learn(t, f, weight * (spam - math_logistic(look.opinion.findings)));
 	tenant_learn(t, f, believed * (spam - math_logistic(look.sum / TENANT_SCALE)));
 	note_progress(t->header, &look, spam);

@@ -1,7 +1,8 @@
 /*
  * model: what the classifier has learned, and how it judges and learns.
  *
- * Views of a message's features (features.h), summed up as log-odds that never saturate:
+ * Views of a message's features (features.h), of its headers and of its body apart, summed up as
+ * log-odds that never saturate by a learned combiner (combine.h):
  *
  *   grams   logistic regression over grams of four octets, a rate for each weight
  *   words   the same over tokens
@@ -56,8 +57,8 @@ void model_learned(const struct model *model, int64_t *spam_r, int64_t *ham_r);
 /* What the views say of a message. */
 struct opinion {
 	double log_odds;	     /* of spam; unsaturated, finite; 0 for an empty model, modest in a young one */
-	double grams, words, counts; /* each view's own */
-	double findings;	     /* the same; of its log-odds little is heard (findings.h) */
+	double grams, words, counts; /* what is heard of each view, headers and body together */
+	double findings;	     /* what this one says; little of it is heard (findings.h) */
 };
 struct opinion model_classify(const struct model *model, const struct features *features);
 /* What each token adds to the log-odds: weights_r[i] is tokens[i]'s share of the views of words and

@@ -14,7 +14,7 @@
 #include "core/hash.h"
 
 enum {
-	VERSION = 6,
+	VERSION = 7,
 	HEADER_BYTES = 4096,
 	HALF_LIFE_DAYS = 180,
 };

@@ -24,6 +24,7 @@ enum {
 	TABLE_FINDINGS = 1 << 14,
 	TABLE_PROBES = 16, /* of a token, from its slot on */
 	TABLE_TENANTS = 1024,
+	TABLE_VIEWS = 6, /* whose shares are learned (combine.h) */
 	TABLE_FADE_STEPS = 4, /* in a half-life: values fade in these steps */
 };
 
@@ -45,6 +46,7 @@ struct table_header {
 	_Atomic double familiar[2];  /* share of a message's tokens that its class knew before it */
 	_Atomic double label_noise[2];	    /* share of a class that seems to come as the other */
 	_Atomic double error, disagreement; /* of late: of the model, and between its views */
+	_Atomic double factors[TABLE_VIEWS];
 	/* By a hash of the domain: has any with it an opinion of its own (tenant.h)? */
 	_Atomic uint8_t tenants[TABLE_TENANTS];
 };

@@ -108,6 +108,26 @@ static void are_single_and_capped(void **state)
 	arena_free(&arena);
 }
 
+/* The same words are others in the headers than in the body, and each feature says where it was. */
+static void tell_their_side(void **state)
+{
+	struct arena *arena = arena_new(64 << 20);
+	struct features headers = of(arena, "Subject: cheap watches\r\n\r\n", salt),
+			body = of(arena, "\r\ncheap watches\r\n", salt),
+			both = of(arena, "Subject: cheap watches\r\n\r\ncheap watches\r\n", salt);
+	size_t grams[FEATURES_SIDES] = {0}, tokens[FEATURES_SIDES] = {0};
+	for (size_t i = 0; i < both.gram_count; i++)
+		grams[features_gram_side(both.grams[i])]++;
+	for (size_t i = 0; i < both.token_count; i++)
+		tokens[features_token_side(both.tokens[i])]++;
+	for (size_t i = 0; i < headers.gram_count; i++)
+		assert_int_equal(features_gram_side(headers.grams[i]), FEATURES_HEADERS);
+	assert_int_equal(grams[FEATURES_HEADERS], headers.gram_count);
+	assert_int_equal(grams[FEATURES_BODY], body.gram_count);
+	assert_true(grams[FEATURES_BODY] > 5 && tokens[FEATURES_BODY] > 2 && tokens[FEATURES_HEADERS] > 2);
+	arena_free(&arena);
+}
+
 static void takes_any_octets(void **state)
 {
 	static const char *const messages[] = {"", "\r\n", "\r\n\r\n", "x", ":",
@@ -231,6 +251,7 @@ int main(void)
 		cmocka_unit_test(leaves_traces_out),
 		cmocka_unit_test(depends_on_message_and_salt_alone),
 		cmocka_unit_test(are_single_and_capped),
+		cmocka_unit_test(tell_their_side),
 		cmocka_unit_test(takes_any_octets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,7 @@ struct extractor {
 	uint64_t window[WINDOW]; /* hashes of the last words, newest first */
 	size_t window_count, span;
 	uint64_t field;
+	bool is_body;
 };
 
 /* Hashing: keyed, and cheap, since thousands are made of each message. */
@@ -205,6 +206,7 @@ static uint64_t field_of(const struct extractor *x, const char *name)
 
 static void add_gram(struct extractor *x, uint32_t h)
 {
+	h = h % 0x80000000u + (x->is_body ? 0x80000000u : 0);
 	for (size_t i = 0; i < x->gram_count; i++)
 		if (x->grams[i] == h)
 			return;
@@ -214,6 +216,9 @@ static void add_gram(struct extractor *x, uint32_t h)
 
 static void add_token(struct extractor *x, uint64_t h)
 {
+	h &= ~0x100000000u;
+	if (x->is_body)
+		h |= 0x100000000u;
 	for (size_t i = 0; i < x->token_count; i++)
 		if (x->tokens[i] == h)
 			return;
@@ -223,15 +228,13 @@ static void add_token(struct extractor *x, uint64_t h)
 
 /* View A */
 
-static void grams_of(struct extractor *x, struct str s, uint64_t field)
+static void grams_of(struct extractor *x, struct str s)
 {
-	uint32_t window = 0;
+	uint32_t window = 0, key = (uint32_t)(x->is_body ? x->key[0] >> 32 : x->key[0]);
 	for (size_t i = 0; i < s.n; i++) {
 		window = window << 8 | (unsigned char)s.p[i];
 		if (i >= 3)
-			add_gram(x,
-				(uint32_t)(((window ^ field) + (uint32_t)x->key[0]) * x->key[1] >>
-					   32));
+			add_gram(x, (uint32_t)(((uint64_t)window + key) * x->key[1] >> 32));
 	}
 }
 
@@ -381,7 +384,7 @@ static void headers_of(struct extractor *x)
 		buf_str_add(&canonical, str_sub(value, 0, 150));
 		buf_char(&canonical, '\n');
 	}
-	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES), 0);
+	grams_of(x, str_sub(buf_str(&canonical), 0, FEATURES_HEADER_BYTES));
 	buf_free(&canonical);
 	buf_free(&scratch);
 }
@@ -469,9 +472,9 @@ static void body_of(struct extractor *x)
 	words_of(x, buf_str(&text));
 	shouts_of(x, str_sub(plain, 0, FEATURES_STYLE_BYTES));
 	tags_of(x, str_sub(raw, 0, FEATURES_STYLE_BYTES));
-	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES), 0);
+	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES));
 	/* The raw body too: markup and encodings are a trait of the sender's program. */
-	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES), 0);
+	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES));
 	buf_free(&text);
 }
 
@@ -481,7 +484,9 @@ static void ref_extract(struct extractor *x, struct mail *mail, const uint8_t sa
 	memcpy(x->key, salt, sizeof(x->key));
 	x->key[1] |= 1;
 	x->gram_count = x->token_count = 0;
+	x->is_body = false;
 	headers_of(x);
+	x->is_body = true;
 	body_of(x);
 	links_of(x);
 	structure_of(x);
