@@ -232,6 +232,17 @@ bool engine_finds(const struct engine *e, struct str name)
 	return false;
 }
 
+void engine_pick_findings(const struct engine *e, struct str names, size_t most,
+	struct arena *arena, struct str_list *findings_r)
+{
+	struct str name;
+
+	*findings_r = (struct str_list){ ARENA_ARRAY(arena, most, struct str), 0 };
+	while (findings_r->n < most && str_word(&names, &name))
+		if (engine_finds(e, name))
+			findings_r->v[findings_r->n++] = name;
+}
+
 struct score_check {
 	const struct engine *engine;
 	struct conf *conf;

@@ -36,6 +36,9 @@ const char *engine_versions(const struct engine *engine);
 const void *engine_conf(const struct engine *engine, const char *filter);
 /* Is this a finding that filters report before the classifier runs? Neither its own nor a meta's. */
 bool engine_finds(const struct engine *engine, struct str finding);
+/* Of names with blanks between those that it finds, at most `most`, for lessons; they point into names. */
+void engine_pick_findings(const struct engine *engine, struct str names, size_t most,
+	struct arena *arena, struct str_list *findings_r);
 /* Prints name, stages, traffic, state and summary of every filter, a line each. */
 void engine_list(struct buf *out);
 

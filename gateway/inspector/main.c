@@ -188,15 +188,11 @@ static void gather_findings(const struct loader_child *child, const struct token
 	struct mail *mail, struct str_list *findings_r)
 {
 	const struct inspector *inspector = child->self->context;
-	struct str rest = asked->findings, name;
+	struct str names = asked->findings;
 
-	if (rest.n == 0 && asked->believes_headers)
-		rest = verdict_headers_findings(mail, child->self->config->hostname);
-	findings_r->v = ARENA_ARRAY(mail->arena, FEATURES_FINDINGS, struct str);
-	findings_r->n = 0;
-	while (findings_r->n < FEATURES_FINDINGS && str_word(&rest, &name))
-		if (engine_finds(inspector->engine, name))
-			findings_r->v[findings_r->n++] = name;
+	if (names.n == 0 && asked->believes_headers)
+		names = verdict_headers_findings(mail, child->self->config->hostname);
+	engine_pick_findings(inspector->engine, names, FEATURES_FINDINGS, mail->arena, findings_r);
 }
 
 static int answer_tokens(struct loader_child *child, const struct ipc_packet *request,

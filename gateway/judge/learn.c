@@ -1,13 +1,15 @@
 /*
  * learn: teaches the classifier files, mboxes and Maildirs. A running gateway is the
  * only writer of its model, so messages are handed to it over the control socket;
- * without one the model in state_dir is written here, under its lock.
+ * without one the model in state_dir is written here, under its lock, as the gateway
+ * would: with what our own header lines say was found in the message.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "bayes/findings.h"
 #include "bayes/teacher.h"
 #include "core/hash.h"
 #include "core/limits.h"
@@ -15,6 +17,7 @@
 #include "gateway/identity.h"
 #include "gateway/judge/corpus.h"
 #include "gateway/judge/judge.h"
+#include "rules/verdict.h"
 
 struct learn_values {
 	const char *conf;
@@ -28,8 +31,11 @@ static const struct command_option options[] = {
 struct lesson_run {
 	bool spam;
 	size_t given, learned;
+	struct arena *arena;
 	const struct config *config;
+	struct conf *conf;
 	struct teacher *teacher; /* NULL: a running gateway learns */
+	struct engine *engine;	 /* which knows whose findings are whose; NULL: it did not start */
 };
 
 /* A running gateway */
@@ -50,6 +56,17 @@ static int post(const struct lesson_run *run, struct str message, struct err *er
 
 /* None is running */
 
+static void extract(const struct lesson_run *run, struct mail *mail, struct features *features_r)
+{
+	const uint8_t *salt = model_salt(teacher_model(run->teacher));
+	struct str_list findings = { NULL, 0 };
+	features_of(mail, salt, features_r);
+	if (run->engine)
+		engine_pick_findings(run->engine, verdict_headers_findings(mail, run->config->hostname),
+			FEATURES_FINDINGS, mail->arena, &findings);
+	findings_add(features_r, salt, findings.v, findings.n, mail->arena);
+}
+
 static int learn_here(struct lesson_run *run, struct str message, struct err *err)
 {
 	struct arena *arena = arena_new(LIMIT_TRANSACTION_MEMORY);
@@ -65,7 +82,7 @@ static int learn_here(struct lesson_run *run, struct str message, struct err *er
 	hash_sha256_hex(message, octets);
 	entry.hash = str_c(hash);
 	entry.octets = str_c(octets);
-	features_of(mail, model_salt(teacher_model(run->teacher)), &entry.features);
+	extract(run, mail, &entry.features);
 	int rc = teacher_teach(run->teacher, &entry, &change, err);
 	run->learned += rc == 0 && change != JOURNAL_KNOWN;
 	arena_free(&arena);
@@ -87,18 +104,32 @@ static int learn_one(void *context, struct str message, struct err *err)
 	return rc;
 }
 
-static int open_target(struct lesson_run *run, struct arena *arena, struct err *err)
+/* What lacks for it, a GeoIP file say, is no reason to learn nothing. */
+static void start_engine(struct lesson_run *run)
+{
+	struct env env = { .arena = run->arena, .state_dir = run->config->state_dir,
+		.hostname = run->config->hostname, .conf = run->conf };
+	struct err err;
+	run->engine = engine_start(run->conf, &env, &err);
+	if (!run->engine)
+		fprintf(stderr, "gatepost learn: what filters found is not learned: %s\n", err.text);
+}
+
+static int open_target(struct lesson_run *run, struct err *err)
 {
 	const char *state_dir = run->config->state_dir;
 	if (control_is_served(state_dir))
 		return 0;
-	const char *folder = arena_printf(arena, "%s/bayes", state_dir).p;
+	const char *folder = arena_printf(run->arena, "%s/bayes", state_dir).p;
 	if (mkdir(state_dir, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", state_dir);
 	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", folder);
 	run->teacher = teacher_open(folder, err);
-	return run->teacher ? 0 : -1;
+	if (!run->teacher)
+		return -1;
+	start_engine(run);
+	return 0;
 }
 
 static int finish_here(struct lesson_run *run, struct err *err)
@@ -123,16 +154,15 @@ static int learn_all(struct lesson_run *run, char **paths, int count, struct err
 	return rc;
 }
 
-static int read_config(const char *file, struct arena *arena, const struct config **config_r)
+static int read_config(const char *file, struct lesson_run *run)
 {
 	struct str text;
 	struct err err;
-	struct conf *conf;
-	if (config_load(file, arena, &text, &err) < 0)
+	if (config_load(file, run->arena, &text, &err) < 0)
 		return judge_fail("learn", "%s", err.text);
-	*config_r = config_read(text, file, arena, &conf);
-	if (conf_errors(conf)->n)
-		return judge_fail("learn", "%s", conf_errors(conf)->v[0]);
+	run->config = config_read(text, file, run->arena, &run->conf);
+	if (conf_errors(run->conf)->n)
+		return judge_fail("learn", "%s", conf_errors(run->conf)->v[0]);
 	return COMMAND_OK;
 }
 
@@ -140,12 +170,12 @@ static int run(const struct command *command, const void *values, int argc, char
 {
 	const struct learn_values *o = values;
 	struct lesson_run lesson = {.spam = strcmp(argv[0], "spam") == 0};
-	struct arena *arena = arena_new(SIZE_MAX);
 	struct err err;
 	if (!lesson.spam && strcmp(argv[0], "ham") != 0)
 		return judge_usage("learn", "\"%s\": say spam or ham first", argv[0]);
-	int rc = read_config(o->conf, arena, &lesson.config);
-	if (rc == COMMAND_OK && (open_target(&lesson, arena, &err) < 0 ||
+	lesson.arena = arena_new(SIZE_MAX);
+	int rc = read_config(o->conf, &lesson);
+	if (rc == COMMAND_OK && (open_target(&lesson, &err) < 0 ||
 					learn_all(&lesson, argv + 1, argc - 1, &err) < 0))
 		rc = judge_fail("learn", "%s", err.text);
 	/* After an error only what was learned all the same is worth telling. */
@@ -155,8 +185,9 @@ static int run(const struct command *command, const void *values, int argc, char
 			"");
 	if (lesson.given > lesson.learned)
 		printf("%zu were known already\n", lesson.given - lesson.learned);
+	engine_stop(&lesson.engine);
 	teacher_close(&lesson.teacher);
-	arena_free(&arena);
+	arena_free(&lesson.arena);
 	return rc;
 }
 

@@ -303,6 +303,22 @@ def test_a_rebuild_that_fails_is_told(make_gateway, sink, folder):
     assert json.loads(of_gateway(gateway, "bayes", "status", "--json"))["trouble"] == ""
 
 
+def test_a_lesson_is_the_same_without_a_gateway(make_gateway, sink, folder):
+    """What our header lines say was found is learned too."""
+    ours = (b"Authentication-Results: mx.example.net; none\n"
+            b"X-Spam-Status: Yes, score=3 required=5 tests=SPF_FAIL=3.0, BAYES_99=3.5, NO_SUCH_FINDING=1.0\n")
+    gateway = make_gateway(backend=sink.url)
+    gateway.api("/api/v1/learn?label=spam", (ours + SPAM % (1, 1, 1)).replace(b"\n", b"\r\n"))
+    gateway.stop()
+    of_gateway(gateway, "bayes", "undo", "--who", "control")
+    of_gateway(gateway, "learn", "spam", write(folder / "one", ours + SPAM % (1, 1, 1)))
+    [path] = folder.rglob("log.db")
+    with sqlite3.connect(path) as log:
+        [[running], [alone]] = log.execute("SELECT features FROM lesson ORDER BY id").fetchall()
+    assert running == alone
+    assert int.from_bytes(alone[:4], "little") >> 31 and alone[8:12] == (1).to_bytes(4, "little"), "with one finding"
+
+
 def test_the_training_log_is_trimmed(make_gateway, sink):
     """What old lessons taught stays, to the bit; taking them back says what it cannot do."""
     gateway = make_gateway(backend=sink.url, extra="learn { kept_lessons = 10 }")
