@@ -458,7 +458,8 @@ const struct command bayes_review_command = {
 	.name = "bayes review",
 	.summary = "Lists lessons that were refused, since known messages would have been misjudged.",
 	.description = "The newest hundred, newest first: number, time (UTC), label, giver, channel, and the "
-		       "hash by which the training log knows the message.",
+		       "hash by which the training log knows the message. What is older than the newest \"learn { "
+		       "kept_lessons }\" is not listed: such a message can be taught anew.",
 	.options = status_options,
 	.size = sizeof(struct bayes_values),
 	.run = run_review,

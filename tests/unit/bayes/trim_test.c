@@ -114,6 +114,36 @@ static void what_was_trimmed_is_taken_back_in_part(void **state)
 	teacher_close(&t);
 }
 
+static int64_t count_refused(struct teacher *t)
+{
+	int64_t count;
+	struct err err;
+	assert_int_equal(journal_count_refused(teacher_journal(t), &count, &err), 0);
+	return count;
+}
+
+/* What it would teach is not there any more. */
+static void a_refused_lesson_can_be_given_anew(void **state)
+{
+	struct made_up made;
+	enum journal_change change;
+	struct err err;
+	struct teacher *t = open_it();
+	struct journal_entry e = {.time = 1795176000, .spam = true, .hash = STR("message 1000"),
+		.who = STR("mallory"), .is_refused = true, .features = *lessons_make(&made, false, 1)};
+	assert_int_equal(journal_add(teacher_journal(t), &e, &e.id, &change, &err), 0);
+	assert_int_equal(change, JOURNAL_REFUSED);
+	assert_int_equal(teach(t, 1000, true, "alice"), JOURNAL_REFUSED);
+	for (uint64_t i = 0; i < 200; i++)
+		teach(t, i, i % 2, "alice");
+	assert_int_equal(count_refused(t), 1);
+	trim(t, 50);
+	assert_int_equal(count_refused(t), 0);
+	assert_int_equal(teacher_accept(t, e.id, &err), 0);
+	assert_int_equal(teach(t, 1000, true, "alice"), JOURNAL_NEW);
+	teacher_close(&t);
+}
+
 static int count_them(void *context, const struct journal_entry *e, struct err *err)
 {
 	*(int *)context += e->features.token_count > 0;
@@ -236,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(a_trimmed_log_gives_the_same_bits),
 		IN_FOLDER(what_was_trimmed_is_taken_back_in_part),
+		IN_FOLDER(a_refused_lesson_can_be_given_anew),
 		IN_FOLDER(known_messages_outlast_trimming),
 		IN_FOLDER(a_model_older_than_the_base_is_made_again),
 		IN_FOLDER(a_lost_base_is_told),
