@@ -241,11 +241,12 @@ static double least_seen(const struct look *look)
 	return look->seen[0] < look->seen[1] ? look->seen[0] : look->seen[1];
 }
 
+/* Of as many as there are tokens the slots are expected: token_views() came before. */
 static void gram_views(const struct table *t, const struct features *f, struct look *look)
 {
 	double sums[FEATURES_SIDES] = {0};
 	for (size_t i = 0; i < f->gram_count; i++) {
-		if (i + AHEAD < f->gram_count)
+		if (i + AHEAD >= f->token_count && i + AHEAD < f->gram_count)
 			table_expect_gram(t, f->grams[i + AHEAD]);
 		sums[features_gram_side(f->grams[i])] += table_gram(t, f->grams[i]).value;
 	}
@@ -253,44 +254,45 @@ static void gram_views(const struct table *t, const struct features *f, struct l
 }
 
 /*
- * What the token alone would say, as documents of spam to documents of ham. They are counted as
+ * What the token alone would say, as documents of ham to documents of spam. They are counted as
  * those of the rarer class, so that a flood of one class does not make every new token speak for it.
  */
-struct odds {
-	double spam, ham;
-};
+typedef double pair __attribute__((vector_size(16)));	/* of ham, of spam */
+typedef int64_t truth __attribute__((vector_size(16))); /* -1: true */
 
-static bool token_says(const struct table_token *token, const struct look *look, struct odds *odds_r)
+static inline pair odds_of(const struct table_token *token, const struct look *look)
 {
-	odds_r->spam = PRIOR_STRENGTH / 2 + token->spam * look->worth[1];
-	odds_r->ham = PRIOR_STRENGTH / 2 + token->ham * look->worth[0];
-	return odds_r->spam >= LEAST_ODDS * odds_r->ham || odds_r->ham >= LEAST_ODDS * odds_r->spam;
+	pair documents = {token->ham, token->spam}, worth = {look->worth[0], look->worth[1]};
+	return PRIOR_STRENGTH / 2 + documents * worth;
+}
+
+/* Both or neither. */
+static inline truth are_heard(pair odds)
+{
+	pair other = {odds[1], odds[0]};
+	truth beyond = odds >= LEAST_ODDS * other;
+	return beyond | (truth){beyond[1], beyond[0]};
 }
 
 /* A sum of logarithms, of which few are taken: odds are multiplied as long as there is room. */
 struct product {
-	struct odds odds;
+	pair odds;
 	double sum;
 };
 
-static bool has_room(double factor)
+static inline void add_log(struct product *p, pair odds)
 {
-	return factor > 1e-100 && factor < 1e100;
-}
-
-static void add_log(struct product *p, const struct odds *odds)
-{
-	p->odds.spam *= odds->spam;
-	p->odds.ham *= odds->ham;
-	if (!has_room(p->odds.spam) || !has_room(p->odds.ham)) {
-		p->sum += math_log(p->odds.spam / p->odds.ham);
-		p->odds = (struct odds){1, 1};
+	p->odds *= odds;
+	truth room = (p->odds > 1e-100) & (p->odds < 1e100);
+	if (!(room[0] & room[1])) {
+		p->sum += math_log(p->odds[1] / p->odds[0]);
+		p->odds = (pair){1, 1};
 	}
 }
 
 static double product_log(const struct product *p)
 {
-	return p->sum + math_log(p->odds.spam / p->odds.ham);
+	return p->sum + math_log(p->odds[1] / p->odds[0]);
 }
 
 static double beyond_knee(double x)
@@ -308,32 +310,56 @@ static double count_view(const struct product *product, double heard, const stru
 	       (least_seen(look) + HARDLY_KNOWN);
 }
 
-static void token_views(const struct table *t, const struct features *f, struct look *look)
+/* What the tokens of one side say. */
+struct tally {
+	struct product product;
+	truth heard; /* less the number of those that were */
+	double words;
+};
+
+/*
+ * Tokens from the i-th on, as long as they are of one side; returns how far that is. Whether a token
+ * is known, and whether it is heard, cannot be foreseen: nothing branches on it.
+ */
+static size_t tally_side(const struct table *t, const struct features *f, size_t i, struct look *look,
+	struct tally tallies[FEATURES_SIDES], truth *known)
 {
-	struct product products[FEATURES_SIDES] = {{{1, 1}, 0}, {{1, 1}, 0}};
-	double heard[FEATURES_SIDES] = {0}, words[FEATURES_SIDES] = {0}, known[2] = {0};
-	for (size_t i = 0; i < f->token_count; i++) {
-		enum features_side side = features_token_side(f->tokens[i]);
-		struct odds odds;
+	const _Atomic uint64_t nothing[2] = {0, table_pack(t, (struct table_weight){0, 0})};
+	const truth one = (truth)(pair){1, 1};
+	enum features_side side = features_token_side(f->tokens[i]);
+	struct tally tally = tallies[side];
+	for (; i < f->token_count && features_token_side(f->tokens[i]) == side; i++) {
 		if (i + AHEAD < f->token_count)
 			table_expect_token(t, f->tokens[i + AHEAD]);
-		look->slots[i] = table_find(t, f->tokens[i]);
-		if (look->slots[i] < 0)
-			continue;
-		struct table_token token = table_token(t, (size_t)look->slots[i]);
-		known[0] += token.ham > 0;
-		known[1] += token.spam > 0;
-		words[side] += token.weight.value;
-		if (token_says(&token, look, &odds)) {
-			add_log(&products[side], &odds);
-			heard[side]++;
-		}
+		if (i < f->gram_count)
+			table_expect_gram(t, f->grams[i]); /* for gram_views() */
+		ptrdiff_t slot = look->slots[i] = table_find(t, f->tokens[i]);
+		struct table_token token =
+			table_unpack_token(t, slot < 0 ? nothing : &t->tokens[2 * slot]);
+		pair odds = odds_of(&token, look);
+		truth heard = are_heard(odds);
+		*known += (pair){token.ham, token.spam} > 0;
+		tally.heard += heard;
+		tally.words += token.weight.value;
+		add_log(&tally.product, (pair)((heard & (truth)odds) | (~heard & one)));
 	}
+	tallies[side] = tally;
+	return i;
+}
+
+static void token_views(const struct table *t, const struct features *f, struct look *look)
+{
+	struct tally tallies[FEATURES_SIDES] = {{.product.odds = {1, 1}}, {.product.odds = {1, 1}}};
+	truth known = {0, 0};
+	for (size_t i = 0; i < f->token_count;)
+		i = tally_side(t, f, i, look, tallies, &known);
 	for (int class = 0; class < 2; class ++)
-		look->familiar[class] = known[class] / ((double)f->token_count + 1);
+		look->familiar[class] = (double)-known[class] / ((double)f->token_count + 1);
 	for (int side = 0; side < FEATURES_SIDES; side++) {
-		look->views.of[COMBINE_WORDS][side] = words[side];
-		look->views.of[COMBINE_COUNTS][side] = count_view(&products[side], heard[side], look);
+		const struct tally *tally = &tallies[side];
+		look->views.of[COMBINE_WORDS][side] = tally->words;
+		look->views.of[COMBINE_COUNTS][side] =
+			count_view(&tally->product, (double)-tally->heard[0], look);
 	}
 }
 
@@ -413,9 +439,9 @@ void model_weigh(const struct model *m, const struct features *f, double *weight
 		if (look.slots[i] < 0)
 			continue;
 		struct table_token token = table_token(t, (size_t)look.slots[i]);
-		struct odds odds;
-		if (token_says(&token, &look, &odds))
-			weights_r[i] = math_log(odds.spam / odds.ham);
+		pair odds = odds_of(&token, &look);
+		if (are_heard(odds)[0])
+			weights_r[i] = math_log(odds[1] / odds[0]);
 		sums[features_token_side(f->tokens[i])] += weights_r[i];
 	}
 	for (int side = 0; side < FEATURES_SIDES; side++)

@@ -141,16 +141,23 @@ static inline struct table_weight table_gram(const struct table *t, uint32_t gra
 	return table_unpack(word, table_fading(t, word));
 }
 
-static inline struct table_token table_token(const struct table *t, size_t slot)
+/* Of its two words. */
+static inline struct table_token table_unpack_token(
+	const struct table *t, const _Atomic uint64_t words[2])
 {
-	uint64_t word = atomic_load_explicit(&t->tokens[2 * slot], memory_order_relaxed);
-	uint64_t weight = atomic_load_explicit(&t->tokens[2 * slot + 1], memory_order_relaxed);
+	uint64_t word = atomic_load_explicit(&words[0], memory_order_relaxed);
+	uint64_t weight = atomic_load_explicit(&words[1], memory_order_relaxed);
 	double fading = table_fading(t, weight);
 	return (struct table_token){
 		(double)(word & TABLE_FIELD_MAX) * (1 / TABLE_COUNT_ONE) * fading,
 		(double)(word >> 20 & TABLE_FIELD_MAX) * (1 / TABLE_COUNT_ONE) * fading,
 		table_unpack(weight, fading),
 	};
+}
+
+static inline struct table_token table_token(const struct table *t, size_t slot)
+{
+	return table_unpack_token(t, &t->tokens[2 * slot]);
 }
 
 static inline uint64_t table_clamp(double value, double max)
@@ -203,10 +210,10 @@ static inline ptrdiff_t table_find(const struct table *t, uint64_t token)
 	for (size_t i = 0; i < TABLE_PROBES; i++) {
 		size_t slot = (token + i) % TABLE_TOKENS;
 		uint64_t word = atomic_load_explicit(&t->tokens[2 * slot], memory_order_relaxed);
-		if (word >> 40 == table_key(token))
-			return (ptrdiff_t)slot;
-		if (word == 0)
-			return -1;
+		/* Which of the two cannot be foreseen, so nothing branches on it. */
+		bool known = word >> 40 == table_key(token);
+		if (known | (word == 0))
+			return known ? (ptrdiff_t)slot : -1;
 	}
 	return -1;
 }
