@@ -106,23 +106,27 @@ size_t str_ifind(struct str s, struct str needle)
 	return s.n;
 }
 
-static struct str trim(struct str s, const char *set)
+static bool is_space(char c)
 {
-	while (s.n && s.p[0] && strchr(set, s.p[0]))
-		s = str_skip(s, 1);
-	while (s.n && s.p[s.n - 1] && strchr(set, s.p[s.n - 1]))
-		s.n--;
-	return s;
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 struct str str_trim(struct str s)
 {
-	return trim(s, " \t");
+	while (s.n && char_is_wsp(s.p[0]))
+		s = str_skip(s, 1);
+	while (s.n && char_is_wsp(s.p[s.n - 1]))
+		s.n--;
+	return s;
 }
 
 struct str str_trim_crlf(struct str s)
 {
-	return trim(s, " \t\r\n");
+	while (s.n && is_space(s.p[0]))
+		s = str_skip(s, 1);
+	while (s.n && is_space(s.p[s.n - 1]))
+		s.n--;
+	return s;
 }
 
 bool str_cut(struct str *rest, char sep, struct str *head_r)
@@ -133,11 +137,6 @@ bool str_cut(struct str *rest, char sep, struct str *head_r)
 	*head_r = str_sub(*rest, 0, at);
 	*rest = at < rest->n ? str_skip(*rest, at + 1) : (struct str){ NULL, 0 };
 	return true;
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 bool str_word(struct str *rest, struct str *word_r)

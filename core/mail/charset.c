@@ -6,6 +6,7 @@
 
 #include "core/limits.h"
 #include "core/mail/anomaly.h"
+#include "core/sixteen.h"
 
 enum kind {
 	KIND_ICONV,	 /* ASCII stays ASCII */
@@ -208,6 +209,11 @@ static struct str repair(struct mail *m, struct str in)
 	return keep(m, &b);
 }
 
+static inline sixteen is_high(sixteen c, sixteen next)
+{
+	return sixteen_high(c);
+}
+
 static struct str from_windows1252(struct mail *m, struct str in)
 {
 	static const uint16_t c1[32] = {
@@ -218,9 +224,7 @@ static struct str from_windows1252(struct mail *m, struct str in)
 	};
 	struct buf b = BUF_INIT;
 	for (size_t i = 0; i < in.n;) {
-		size_t run = i;
-		while (run < in.n && !(in.p[run] & 0x80))
-			run++;
+		size_t run = sixteen_find(in, i, in.n, is_high);
 		buf_add(&b, in.p + i, run - i);
 		i = run;
 		for (; i < in.n && (in.p[i] & 0x80); i++) {

@@ -123,9 +123,17 @@ static void put_text(struct scan *s, struct str text, bool decode)
 
 /* ---- links ---- */
 
+static inline sixteen is_no_plain_url(sixteen c, sixteen next)
+{
+	return sixteen_is(c, '&') | sixteen_within(c, 0, ' ');
+}
+
 /* An attribute's value as the URL that a browser would follow: 13.2.5 and the URL standard, 4.4. */
 static struct str attribute_url(struct scan *s, struct str raw)
 {
+	size_t readable = (size_t)(s->in.p + s->in.n - raw.p);
+	if (raw.n <= LIMIT_URL_BYTES && sixteen_find(raw, 0, readable, is_no_plain_url) == raw.n)
+		return raw;
 	char *p = arena_alloc(s->arena, raw.n + ENTITY_MAX + 1);
 	size_t n = 0, limit = raw.n < LIMIT_URL_BYTES ? raw.n : LIMIT_URL_BYTES;
 

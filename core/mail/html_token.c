@@ -164,9 +164,11 @@ struct str html_token_raw(struct str in, size_t at, enum html_tag tag)
 	if (tag == TAG_plaintext)
 		return rest;
 	for (size_t i = 0; i < rest.n; i++) {
-		if (rest.p[i] == '-' && escaped && str_starts(str_skip(rest, i), "-->"))
+		if (!escaped)
+			i += str_chr(str_skip(rest, i), '<');
+		else if (rest.p[i] == '-' && str_starts(str_skip(rest, i), "-->"))
 			escaped = nested = false;
-		if (rest.p[i] != '<')
+		if (i == rest.n || rest.p[i] != '<')
 			continue;
 		struct str here = str_skip(rest, i + 1);
 		if (tag == TAG_script && str_starts(here, "!--"))

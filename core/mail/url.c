@@ -166,9 +166,10 @@ static bool bare_at(struct str text, size_t from, size_t dot, struct str *url_r,
 	return true;
 }
 
+/* Behind a scheme or within a host; what ends a sentence is neither. */
 static inline sixteen may_be_in_url(sixteen c, sixteen next)
 {
-	return sixteen_is(c, ':') | sixteen_is(c, '.');
+	return (sixteen_is(c, ':') | sixteen_is(c, '.')) & ~sixteen_within(next, 0, ' ');
 }
 
 bool url_find(struct str text, size_t *at, struct str *url_r)
