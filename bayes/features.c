@@ -503,22 +503,23 @@ static void tags_of(struct extractor *x, struct str s)
 		at += add_tag(x, field, str_sub(s, at, TAG_MAX), &stops, at);
 }
 
+/* All grams first, while their set is near. */
 static void body_of(struct extractor *x)
 {
 	struct buf text = BUF_INIT;
 	struct str raw = x->mail->body, plain = mail_text(x->mail);
 	fold_text(plain, FEATURES_WORD_BYTES, &text);
+	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES));
+	/* The raw body too: markup and encodings are a trait of the sender's program. */
+	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES));
 	open_field(x, field_of(x, "body"), "body", TEXT_SPAN);
 	words_of(x, padded(&text));
-	grams_of(x, str_sub(buf_str(&text), 0, FEATURES_TEXT_BYTES));
 	buf_clear(&text);
 	buf_str_add(&text, str_sub(plain, 0, FEATURES_STYLE_BYTES));
 	shouts_of(x, padded(&text));
-	/* The raw body too: markup and encodings are a trait of the sender's program. */
 	buf_clear(&text);
 	buf_str_add(&text, str_sub(raw, 0, FEATURES_STYLE_BYTES));
 	tags_of(x, padded(&text));
-	grams_of(x, str_sub(raw, 0, FEATURES_TEXT_BYTES));
 	buf_free(&text);
 }
 
