@@ -40,6 +40,12 @@ void combine_start(struct table_header *h)
 		set_factor(h, i, 1);
 }
 
+void combine_assign(struct table_header *h, const struct table_header *from)
+{
+	for (size_t i = 0; i < TABLE_VIEWS; i++)
+		set_factor(h, i, factor_of(from, i));
+}
+
 double combine_share(const struct table_header *h, enum combine_kind kind, enum features_side side)
 {
 	size_t i = index_of(kind, side);

@@ -23,6 +23,7 @@ struct combine_views {
 
 /* As if nothing had been learned. */
 void combine_start(struct table_header *header);
+void combine_assign(struct table_header *header, const struct table_header *from);
 /* What of one unit of a view is heard. */
 double combine_share(const struct table_header *header, enum combine_kind kind, enum features_side side);
 /* What of each view is heard, and its sum. */

@@ -12,6 +12,7 @@ struct message {
 };
 
 struct known {
+	const struct model *model;
 	struct model *trial;
 	struct arena *arena; /* of the messages */
 	struct message messages[2][KNOWN_MESSAGES];
@@ -23,6 +24,7 @@ struct known *known_new(const struct model *model, struct err *err)
 	struct known *k = calloc(1, sizeof(*k));
 	assert(k);
 	k->arena = arena_new(SIZE_MAX);
+	k->model = model;
 	k->trial = model_overlay(model, err);
 	if (!k->trial)
 		known_free(&k);
@@ -91,21 +93,24 @@ static double wrong(const struct known *k, bool spam, const struct journal_entry
 	return sum;
 }
 
-/* The same after a lesson. */
-static void try_it(struct known *k, const struct features *features, const struct journal_entry *e,
-	double wrong_r[2])
+/* The mean of each label's, together. */
+static double harm_now(const struct known *k, const double count[2], const struct journal_entry *e)
+{
+	return wrong(k, false, e) / count[0] + wrong(k, true, e) / count[1];
+}
+
+static double harm_after(struct known *k, const struct features *features, const double count[2],
+	const struct journal_entry *e)
 {
 	model_forget(k->trial);
 	model_learn(k->trial, features, e->spam, e->time);
-	for (int spam = 0; spam < 2; spam++)
-		wrong_r[spam] = wrong(k, spam, e);
-	model_forget(k->trial);
+	return harm_now(k, count, e);
 }
 
 int64_t known_harm(struct known *k, const struct journal_entry *e)
 {
 	const struct features nothing = {NULL, 0, NULL, 0};
-	double count[2] = {0, 0}, blank[2], lesson[2], harm = 0;
+	double count[2] = {0, 0};
 	for (int spam = 0; spam < 2; spam++) {
 		for (size_t i = 0; i < k->count[spam]; i++)
 			count[spam] += may_judge(&k->messages[spam][i], e);
@@ -114,9 +119,11 @@ int64_t known_harm(struct known *k, const struct journal_entry *e)
 	}
 	/* Against a lesson without content: one more of its label shifts all judgements a little,
 	 * whoever gives it. */
-	try_it(k, &nothing, e, blank);
-	try_it(k, &e->features, e, lesson);
-	for (int spam = 0; spam < 2; spam++)
-		harm += (lesson[spam] - blank[spam]) / count[spam];
-	return (int64_t)(harm * KNOWN_ONE);
+	double blank = harm_after(k, &nothing, count, e);
+	double lesson = harm_after(k, &e->features, count, e);
+	/* Views that know these messages by heart look good if more is heard of them, which is no credit. */
+	model_assign_shares(k->trial, k->model);
+	double as_heard = harm_now(k, count, e);
+	model_forget(k->trial);
+	return (int64_t)(((lesson > as_heard ? lesson : as_heard) - blank) * KNOWN_ONE);
 }

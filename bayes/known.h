@@ -5,7 +5,7 @@
  * (model_overlay) before it is learned. It may well move known mail, as all lessons do: a
  * lesson about ham moves ham away from spam, and spam a little towards it. What tells
  * poison is the balance: it moves known mail of one label towards the other more than it
- * helps the other's.
+ * helps the other's. That views are worth something else after it is never to its credit.
  *
  * The messages are chosen from the training log by hashes under the model's salt: nobody
  * outside can tell which they are. Of each giver those are left out that he gave himself.

@@ -142,6 +142,11 @@ void model_forget(struct model *overlay)
 	table_forget(&overlay->table);
 }
 
+void model_assign_shares(struct model *m, const struct model *from)
+{
+	combine_assign(m->table.header, from->table.header);
+}
+
 int model_sync(struct model *m, struct err *err)
 {
 	return table_sync(&m->table, err);

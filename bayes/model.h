@@ -48,6 +48,8 @@ void model_close(struct model **model);
  */
 struct model *model_overlay(const struct model *of, struct err *err);
 void model_forget(struct model *overlay);
+/* Each view's word is worth as much as it is to the other one, whatever was learned about that. */
+void model_assign_shares(struct model *overlay, const struct model *from);
 /* 16 octets. */
 const uint8_t *model_salt(const struct model *model);
 /* Grows with every lesson. */

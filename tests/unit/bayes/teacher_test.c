@@ -476,6 +476,45 @@ static void a_trial_leaves_no_trace(void **state)
 	teacher_close(&t);
 }
 
+/* Of one sender, and no two bodies alike: none of its words is in any other mail. */
+static const struct features *news(struct made_up *m, uint64_t number)
+{
+	lessons_make(m, true, 70000 + number);
+	for (size_t i = 0; i < LESSON_FEATURES; i++) {
+		bool is_body = i % 3 != 0;
+		uint64_t word = 1000000 + i + (is_body ? 1000 * number : 0);
+		m->tokens[i] = word * 0x9e3779b97f4a7c15u;
+		m->tokens[i] = (m->tokens[i] & ~((uint64_t)1 << FEATURES_TOKEN_SIDE)) |
+			       (uint64_t)is_body << FEATURES_TOKEN_SIDE;
+		m->grams[i] = ((uint32_t)(word * 2654435761u) & ~(1u << FEATURES_GRAM_SIDE)) |
+			      (uint32_t)is_body << FEATURES_GRAM_SIDE;
+	}
+	return &m->features;
+}
+
+/* No lesson of it misjudges much, but all together make one label that much larger. */
+static void a_flood_uses_its_credit_up(void **state)
+{
+	enum { KNOWN = 400, FLOOD = 700 };
+	int refused = 0;
+	struct teacher *t = open_it();
+	teacher_set_quotas(t, &(struct teacher_quotas){0});
+	for (uint64_t i = 0; i < KNOWN; i++)
+		teach(t, i, i % 2, "admin");
+	for (uint64_t i = 0; i < FLOOD; i++) {
+		struct made_up made;
+		struct err err;
+		enum journal_change change;
+		char hash[32];
+		snprintf(hash, sizeof(hash), "news %llu", (unsigned long long)i);
+		struct journal_entry e = {.time = 1796616000, .spam = true, .hash = str_c(hash),
+			.who = STR("mallory"), .channel = STR("mail"), .features = *news(&made, i)};
+		refused += teacher_teach(t, &e, &change, &err) < 0 || change == JOURNAL_REFUSED;
+	}
+	assert_true(refused > FLOOD / 10);
+	teacher_close(&t);
+}
+
 /* A newsletter whose words nobody else uses, each issue a third new. */
 static const struct features *issue(struct made_up *m, uint64_t number)
 {
@@ -624,6 +663,7 @@ int main(void)
 		IN_FOLDER(what_nobody_said_gives_way),
 		IN_FOLDER(copies_thin_out),
 		IN_FOLDER(refuses_what_spoils_known_mail),
+		IN_FOLDER(a_flood_uses_its_credit_up),
 		IN_FOLDER(a_trial_leaves_no_trace),
 		IN_FOLDER(each_tenant_has_his_will),
 		IN_FOLDER(begins_at_a_checkpoint),
