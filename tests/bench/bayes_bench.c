@@ -14,20 +14,11 @@
 
 #include "bayes/explain.h"
 #include "bayes/table.h"
-#include "core/buf.h"
 #include "core/limits.h"
+#include "tests/bench/samples.h"
 
 enum { ROUNDS = 5, MADE = 2000, MADE_WORDS = 30000, MADE_BYTES = 5000 };
 enum { GOAL_JUDGE = 60, GOAL_LEARN = 100 };
-
-struct sample {
-	bool spam;
-	struct str raw;
-};
-struct samples {
-	struct sample *v;
-	size_t n;
-};
 
 /* What happened to one message after the other, and the whole. */
 enum part { TAKE_APART, FEATURES, ANSWER, EXPLANATION, PARTS };
@@ -35,12 +26,6 @@ struct spent {
 	double ns[PARTS], sum; /* without explanation, which is made of some messages alone */
 	size_t grams, tokens;
 };
-
-static void die(const char *what, const char *name)
-{
-	fprintf(stderr, "bayes_bench: %s %s\n", what, name);
-	exit(1);
-}
 
 static int64_t cpu_ns(void)
 {
@@ -60,50 +45,6 @@ static double clock_cost_ns(void)
 }
 
 /* The messages */
-
-static void add(struct samples *all, struct arena *arena, bool spam, struct buf *text)
-{
-	all->v = arena_grow(arena, all->v, all->n, all->n + 1, sizeof(*all->v));
-	all->v[all->n++] = (struct sample){spam, arena_dup(arena, buf_str(text))};
-	buf_clear(text);
-}
-
-/* With CRLF, as the front hands it on. */
-static void read_message(const char *path, struct buf *text)
-{
-	FILE *f = fopen(path, "rb");
-	int c, before = 0;
-	if (!f)
-		die("cannot open", path);
-	while ((c = getc(f)) != EOF) {
-		if (c == '\n' && before != '\r')
-			buf_char(text, '\r');
-		buf_char(text, (char)c);
-		before = c;
-	}
-	fclose(f);
-}
-
-static void read_index(const char *index, struct arena *arena, struct samples *all)
-{
-	FILE *f = fopen(index, "r");
-	char line[4096];
-	struct buf text = BUF_INIT;
-	size_t folder = str_rchr(str_c(index), '/');
-	if (!f)
-		die("cannot open", index);
-	while (fgets(line, sizeof(line), f)) {
-		struct str rest = str_trim_crlf(str_c(line)), label;
-		str_cut(&rest, ' ', &label);
-		struct str base = folder < strlen(index) ? str_from(index, folder + 1) : STR("");
-		if (rest.n && rest.p[0] == '/')
-			base = STR("");
-		read_message(arena_printf(arena, "%.*s%.*s", STR_ARG(base), STR_ARG(rest)).p, &text);
-		add(all, arena, str_eq_c(label, "spam"), &text);
-	}
-	buf_free(&text);
-	fclose(f);
-}
 
 /* Few words are frequent, most are rare; the labels differ in which. */
 static void make_text(struct buf *text, size_t n, bool spam, uint32_t *seed)
@@ -141,7 +82,7 @@ static void make_messages(struct arena *arena, struct samples *all)
 			make_text(&text, 400, spam, &seed);
 			buf_c(&text, html ? "</a></p>\r\n" : "\r\n");
 		}
-		add(all, arena, spam, &text);
+		samples_add(all, arena, spam, &text);
 	}
 	buf_free(&text);
 }
@@ -220,17 +161,17 @@ static void print_memory(const struct samples *all)
 int main(int argc, char **argv)
 {
 	struct arena *arena = arena_new(SIZE_MAX);
-	struct samples all = {NULL, 0};
+	struct samples all = {NULL, 0, 0};
 	struct spent learn = {.sum = 1e300}, judge = {.sum = 1e300};
 	struct err err;
 	if (argc > 1)
-		read_index(argv[1], arena, &all);
+		samples_read(&all, arena, argv[1]);
 	else
 		make_messages(arena, &all);
 	struct model *model = model_open(NULL, MODEL_MEMORY, &err);
 	double clock_ns = clock_cost_ns();
 	if (!model || !all.n)
-		die("nothing to measure", model ? argv[argc - 1] : err.text);
+		samples_die("nothing to measure", model ? argv[argc - 1] : err.text);
 	for (int round = 0; round < ROUNDS; round++) {
 		model_clear(model);
 		struct spent learned = run(&all, model, true, clock_ns);
