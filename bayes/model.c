@@ -181,14 +181,18 @@ int model_save(const struct model *m, const char *path, struct err *err)
 bool model_load(struct model *m, const char *path, const uint8_t digest[32])
 {
 	uint8_t salt[16], found[32];
+	uint32_t half_life = model_half_life(m);
 	memcpy(salt, model_salt(m), sizeof(salt));
 	if (table_load(&m->table, path)) {
 		model_digest(m, found);
 		if (memcmp(found, digest, sizeof(found)) == 0 &&
-			memcmp(model_salt(m), salt, sizeof(salt)) == 0)
+			memcmp(model_salt(m), salt, sizeof(salt)) == 0) {
+			model_set_half_life(m, half_life);
 			return true;
+		}
 	}
 	memcpy(m->table.header->salt, salt, sizeof(salt));
+	m->table.header->half_life_days = half_life;
 	model_clear(m);
 	return false;
 }
@@ -212,6 +216,16 @@ void model_set_salt(struct model *m, const uint8_t salt[16])
 {
 	assert(model_generation(m) == 0);
 	memcpy(m->table.header->salt, salt, sizeof(m->table.header->salt));
+}
+
+uint32_t model_half_life(const struct model *m)
+{
+	return m->table.header->half_life_days;
+}
+
+void model_set_half_life(struct model *m, uint32_t days)
+{
+	table_set_half_life(&m->table, days);
 }
 
 uint64_t model_generation(const struct model *m)

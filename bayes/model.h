@@ -94,6 +94,10 @@ int model_sync(struct model *model, struct err *err);
 void model_clear(struct model *model);
 /* Sets the salt of a model that has learned nothing. */
 void model_set_salt(struct model *model, const uint8_t salt[16]);
+/* Days in which what was learned fades by half; TABLE_HALF_LIFE at first. From when it is set on:
+ * what has faded before stays so. */
+uint32_t model_half_life(const struct model *model);
+void model_set_half_life(struct model *model, uint32_t days);
 /* The last lesson of the training log that was learned; 0 at first. */
 int64_t model_position(const struct model *model);
 void model_set_position(struct model *model, int64_t position);
@@ -101,7 +105,7 @@ void model_set_position(struct model *model, int64_t position);
 void model_assign(struct model *model, const struct model *from);
 /* Writes it to a file of its own, which is on the disk then. */
 int model_save(const struct model *model, const char *path, struct err *err);
-/* Takes over what such a file holds, if it is whole (by its digest) and of the model's version and
+/* Takes over what such a file holds, but for its half-life, if it is whole (by its digest) and of the model's version and
  * salt; otherwise false, and the model (MODEL_MEMORY) is as it was when it was cleared. */
 bool model_load(struct model *model, const char *path, const uint8_t digest[32]);
 /* SHA-256 of all that was learned: equal for models of the same salt and the same lessons. */

@@ -16,7 +16,6 @@
 enum {
 	VERSION = 7,
 	HEADER_BYTES = 4096,
-	HALF_LIFE_DAYS = 180,
 };
 
 static const char magic[8] = "GPBAYES";
@@ -35,7 +34,7 @@ static void init(struct table_header *h)
 	h->version = VERSION;
 	h->grams = TABLE_GRAMS;
 	h->tokens = TABLE_TOKENS;
-	h->half_life_days = HALF_LIFE_DAYS;
+	h->half_life_days = TABLE_HALF_LIFE;
 }
 
 static int write_new(const char *path, struct err *err)
@@ -297,10 +296,15 @@ static void fade_sum(_Atomic double *sum, double by)
 		sum, atomic_load_explicit(sum, memory_order_relaxed) * by, memory_order_relaxed);
 }
 
+static int64_t step_seconds(const struct table_header *h)
+{
+	return (int64_t)h->half_life_days * 86400 / TABLE_FADE_STEPS;
+}
+
 void table_advance(struct table *t, int64_t seconds)
 {
 	struct table_header *h = t->header;
-	int64_t step = (int64_t)h->half_life_days * 86400 / TABLE_FADE_STEPS;
+	int64_t step = step_seconds(h);
 	uint32_t now = seconds > 0 && seconds / step < UINT32_MAX ? (uint32_t)(seconds / step) : 0;
 	uint32_t before = epoch_now(t);
 	if (now <= before)
@@ -355,4 +359,47 @@ size_t table_take(struct table *t, uint64_t token)
 	store(&t->tokens[2 * rarest + 1], epoch_now(t) % TABLE_EPOCHS);
 	store(&t->tokens[2 * rarest], table_key(token) << 40);
 	return rarest;
+}
+
+/* Another half-life */
+
+static void fade_slots(struct table *t)
+{
+	for (uint32_t i = 0; i < TABLE_GRAMS; i++)
+		if (load(&t->grams[i]))
+			table_set_gram(t, i, table_gram(t, i));
+	for (uint32_t i = 0; i < TABLE_FINDINGS; i++)
+		if (load(&t->findings[i]))
+			table_set_finding(t, i, table_finding(t, i));
+	for (size_t i = 0; i < TABLE_TOKENS; i++) {
+		struct table_token token = table_token(t, i);
+		if (load(&t->tokens[2 * i]))
+			table_set_token(t, i, &token);
+	}
+}
+
+static void set_epoch(const struct table *t, _Atomic uint64_t *word)
+{
+	store(word, load(word) / TABLE_EPOCHS * TABLE_EPOCHS + epoch_now(t) % TABLE_EPOCHS);
+}
+
+void table_set_half_life(struct table *t, uint32_t days)
+{
+	struct table_header *h = t->header;
+	assert(days > 0 && days <= TABLE_HALF_LIFE_MOST);
+	if (h->half_life_days == days)
+		return;
+	fade_slots(t);
+	int64_t now = epoch_now(t) * step_seconds(h);
+	h->half_life_days = days;
+	atomic_store_explicit(&h->epoch, (uint32_t)(now / step_seconds(h)), memory_order_relaxed);
+	for (size_t i = 0; i < TABLE_GRAMS; i++)
+		if (load(&t->grams[i]))
+			set_epoch(t, &t->grams[i]);
+	for (size_t i = 0; i < TABLE_FINDINGS; i++)
+		if (load(&t->findings[i]))
+			set_epoch(t, &t->findings[i]);
+	for (size_t i = 0; i < TABLE_TOKENS; i++)
+		if (load(&t->tokens[2 * i]))
+			set_epoch(t, &t->tokens[2 * i + 1]);
 }

@@ -26,6 +26,8 @@ enum {
 	TABLE_TENANTS = 1024,
 	TABLE_VIEWS = 6, /* whose shares are learned (combine.h) */
 	TABLE_FADE_STEPS = 4, /* in a half-life: values fade in these steps */
+	TABLE_HALF_LIFE = 180, /* days */
+	TABLE_HALF_LIFE_MOST = 36500,
 };
 
 enum table_mode { TABLE_READ, TABLE_WRITE, TABLE_MEMORY };
@@ -99,6 +101,9 @@ int table_save(const struct table *table, const char *path, struct err *err);
 bool table_load(struct table *table, const char *path);
 /* SHA-256 of all that is learned: of everything but the mark "unclean". */
 void table_digest(const struct table *table, uint8_t digest_r[32]);
+/* From now on values fade by half in so many days (TABLE_HALF_LIFE_MOST at most); what has faded
+ * already stays so. All slots are written. */
+void table_set_half_life(struct table *table, uint32_t days);
 /* The table's time moves on (never back); the header's sums fade. */
 void table_advance(struct table *table, int64_t seconds);
 

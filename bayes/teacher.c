@@ -17,6 +17,7 @@ struct teacher {
 	struct journal *journal;
 	char *folder;
 	int64_t last_time; /* of a lesson */
+	uint32_t half_life;
 	int64_t lost;	   /* lessons, with the base */
 	struct teacher_quotas quotas;
 	/* What the guards know of the log; made when it is first needed, then kept up. */
@@ -41,8 +42,10 @@ static int learn_entry(void *context, const struct journal_entry *e, struct err 
 static struct model *new_model(const struct teacher *t, struct err *err)
 {
 	struct model *model = model_open(NULL, MODEL_MEMORY, err);
-	if (model)
-		model_set_salt(model, model_salt(t->model));
+	if (!model)
+		return NULL;
+	model_set_salt(model, model_salt(t->model));
+	model_set_half_life(model, t->half_life);
 	return model;
 }
 
@@ -131,6 +134,17 @@ int teacher_rebuild(struct teacher *t, struct err *err)
 	return teacher_begin_rebuild(t, err) < 0 ? -1 : finish_rebuild(t, err);
 }
 
+/* Checkpoints are of models that faded otherwise. 1: they did, and must be made again. */
+static int agree_on_half_life(struct teacher *t, struct err *err)
+{
+	if (model_half_life(t->model) == t->half_life)
+		return 0;
+	for (int64_t slot = 0; slot < JOURNAL_CHECKPOINTS; slot++)
+		if (journal_drop_checkpoint(t->journal, slot, err) < 0)
+			return -1;
+	return 1;
+}
+
 /* The log's salt is the older truth: a model that was deleted and made anew takes it over. */
 static int agree_on_salt(struct teacher *t, bool *differed_r, struct err *err)
 {
@@ -151,22 +165,23 @@ static int catch_up(struct teacher *t, struct err *err)
 	const struct journal_span rest = {.after = model_position(t->model)};
 	if (agree_on_salt(t, &differed, err) < 0 || journal_base(t->journal, &base, err) < 0)
 		return -1;
-	int stale = journal_is_stale(t->journal, err);
-	if (stale < 0)
+	int stale = journal_is_stale(t->journal, err), fades_otherwise = agree_on_half_life(t, err);
+	if (stale < 0 || fades_otherwise < 0)
 		return -1;
 	/* What it lacks of the base can be had from there alone. */
-	if (stale || differed || model_is_unclean(t->model) || rest.after < base.position)
+	if (stale || differed || fades_otherwise || model_is_unclean(t->model) || rest.after < base.position)
 		return teacher_rebuild(t, err);
 	return journal_replay(t->journal, &rest, learn_entry, t->model, err);
 }
 
-struct teacher *teacher_open(const char *folder, struct err *err)
+struct teacher *teacher_open(const char *folder, int64_t half_life, struct err *err)
 {
 	char model[4096], journal[4096];
 	struct teacher *t = calloc(1, sizeof(*t));
 	assert(t);
 	t->folder = strdup(folder);
 	assert(t->folder);
+	t->half_life = (uint32_t)half_life;
 	t->quotas = (struct teacher_quotas)TEACHER_QUOTAS;
 	snprintf(model, sizeof(model), "%s/model", folder);
 	snprintf(journal, sizeof(journal), "%s/log.db", folder);

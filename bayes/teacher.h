@@ -57,8 +57,11 @@ struct teacher_quotas {
 
 struct teacher;
 
-/* The folder must exist. Brings the model up to the log. NULL with err. */
-struct teacher *teacher_open(const char *folder, struct err *err);
+/*
+ * The folder must exist. Brings the model up to the log; with another half-life (days) than it was
+ * made with it is made again, and what the log does not hold whole any more fades so from then on. NULL with err.
+ */
+struct teacher *teacher_open(const char *folder, int64_t half_life, struct err *err);
 void teacher_close(struct teacher **teacher);
 const struct model *teacher_model(const struct teacher *teacher);
 struct journal *teacher_journal(const struct teacher *teacher);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "bayes/table.h"
 #include "core/limits.h"
 #include "core/mail/mail.h"
 #include "gateway/config_address.h"
@@ -201,6 +202,10 @@ static const struct option learn_rows[] = {
 		.help = "How many lessons, the newest, the training log keeps whole, in about 12 kB each. Of older "
 			"ones it keeps who said what of which message, and when, in half a kB; what they taught "
 			"stays in the classifier, but cannot be taken back exactly any more. 0: all." },
+	{ "half_life", OPTION_INT, AT(config_learn, half_life), "180", 1, TABLE_HALF_LIFE_MOST,
+		.help = "Days in which what the classifier has learned fades by half, so that it follows what mail is "
+			"like now. Where little is taught, a longer one keeps more. Another value has the model made "
+			"again from the training log at the next start." },
 	OPTION_ROWS_END,
 };
 

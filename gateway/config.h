@@ -139,6 +139,7 @@ struct config_learn {
 	struct option_strings auto_domains; /* canonical */
 	int64_t auto_quota;		    /* of each kind of evidence */
 	int64_t kept_lessons;		    /* 0: all */
+	int64_t half_life;		    /* days */
 };
 
 struct config_arc {

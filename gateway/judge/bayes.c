@@ -28,6 +28,7 @@ struct bayes_run {
 	const char *name;
 	struct arena *arena;
 	const char *state_dir, *folder;
+	int64_t half_life;
 	struct bayes_status_conf conf;
 };
 
@@ -74,6 +75,7 @@ static int set_up(struct bayes_run *run, const struct command *command, const st
 		return judge_fail(run->name, "%s", conf_errors(conf)->v[0]);
 	run->state_dir = config->state_dir;
 	run->folder = config_path(config, run->arena, "bayes");
+	run->half_life = config->learn.half_life;
 	return COMMAND_OK;
 }
 
@@ -290,7 +292,7 @@ static int begin_here(struct teacher *teacher, const struct change *change,
 static int change_here(const struct bayes_run *run, const struct change *change,
 	struct journal_undone *undone_r, struct err *err)
 {
-	struct teacher *teacher = teacher_open(run->folder, err);
+	struct teacher *teacher = teacher_open(run->folder, run->half_life, err);
 	int rc = teacher ? begin_here(teacher, change, undone_r, err) : -1;
 	while (rc == 0 && teacher_is_rebuilding(teacher))
 		rc = teacher_step_rebuild(teacher, err) < 0 ? -1 : 0;

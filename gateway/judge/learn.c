@@ -125,7 +125,7 @@ static int open_target(struct lesson_run *run, struct err *err)
 		return err_sys(err, "%s cannot be made", state_dir);
 	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
 		return err_sys(err, "%s cannot be made", folder);
-	run->teacher = teacher_open(folder, err);
+	run->teacher = teacher_open(folder, run->config->learn.half_life, err);
 	if (!run->teacher)
 		return -1;
 	start_engine(run);

@@ -308,7 +308,7 @@ static int load(struct role_self *self, struct err *err)
 	t->sync = loop_timer_new(self->loop, on_sync, t);
 	if (role_folder(self, folder, err) < 0)
 		return -1;
-	t->teacher = teacher_open(folder, err);
+	t->teacher = teacher_open(folder, self->config->learn.half_life, err);
 	if (!t->teacher)
 		return -1;
 	orders_tell_lost(t->teacher);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "bayes/combine.h"
+#include "bayes/table.h"
 #include "bayes/teacher.h"
 #include "core/hash.h"
 #include "core/limits.h"
@@ -460,7 +461,7 @@ static struct teacher *taught(void)
 		samples_die("cannot begin:", err.text);
 	model_set_salt(m, salt);
 	model_close(&m);
-	if (!(t = teacher_open(folder, &err)))
+	if (!(t = teacher_open(folder, TABLE_HALF_LIFE, &err)))
 		samples_die("cannot begin:", err.text);
 	for (size_t i = 0; i < known.n; i++) {
 		enum journal_change change;

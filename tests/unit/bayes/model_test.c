@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bayes/model.h"
+#include "bayes/table.h"
 #include "tests/unit/bayes/lessons.h"
 
 static char folder[] = "/tmp/gatepost-model-XXXXXX", path[100];
@@ -198,6 +199,31 @@ static void fades(void **state)
 	model_close(&m);
 }
 
+/* What has faded stays so, and the rest goes on as the new half-life says. */
+static void takes_another_half_life(void **state)
+{
+	const int64_t day = 86400, start = 1795176000;
+	struct features none = {NULL, 0, NULL, 0};
+	struct made_up made;
+	double words[2];
+	for (int quick = 0; quick < 2; quick++) {
+		struct model *m = model_open(NULL, MODEL_MEMORY, NULL);
+		teach(m, 100, start);
+		model_learn(m, &none, true, start + 90 * day);
+		struct opinion before = model_classify(m, lessons_make(&made, true, 500));
+		model_set_half_life(m, quick ? 20 : TABLE_HALF_LIFE);
+		struct opinion after = model_classify(m, &made.features);
+		assert_true(fabs(after.words - before.words) < 0.01 * fabs(before.words));
+		assert_true(fabs(after.grams - before.grams) < 0.01 * fabs(before.grams));
+		assert_true(fabs(after.counts - before.counts) < 0.1 * fabs(before.counts));
+		model_learn(m, &none, true, start + 190 * day);
+		words[quick] = model_classify(m, &made.features).words;
+		assert_int_equal(model_half_life(m), quick ? 20 : TABLE_HALF_LIFE);
+		model_close(&m);
+	}
+	assert_true(words[1] > 0 && words[1] < words[0] / 10);
+}
+
 static void keeps_its_file(void **state)
 {
 	struct err err;
@@ -305,6 +331,7 @@ int main(void)
 		cmocka_unit_test(is_modest_while_young),
 		cmocka_unit_test(lets_a_late_class_in),
 		cmocka_unit_test(fades),
+		cmocka_unit_test(takes_another_half_life),
 		cmocka_unit_test(keeps_its_file),
 		cmocka_unit_test(has_one_writer),
 		cmocka_unit_test(refuses_other_files),

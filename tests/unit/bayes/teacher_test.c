@@ -206,7 +206,7 @@ static void has_one_owner(void **state)
 {
 	struct err err;
 	struct teacher *t = open_it();
-	assert_null(teacher_open(folder, &err));
+	assert_null(teacher_open(folder, TABLE_HALF_LIFE, &err));
 	assert_non_null(strstr(err.text, "another process"));
 	teacher_close(&t);
 	teacher_close(&t);

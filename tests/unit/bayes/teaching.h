@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bayes/table.h"
 #include "bayes/teacher.h"
 #include "tests/unit/bayes/lessons.h"
 
@@ -42,13 +43,18 @@ static inline int drop_folder(void **state)
 	return rmdir(folder);
 }
 
-static inline struct teacher *open_it(void)
+static inline struct teacher *open_fading(int64_t half_life)
 {
 	struct err err;
-	struct teacher *t = teacher_open(folder, &err);
+	struct teacher *t = teacher_open(folder, half_life, &err);
 	if (!t)
 		fail_msg("%s", err.text);
 	return t;
+}
+
+static inline struct teacher *open_it(void)
+{
+	return open_fading(TABLE_HALF_LIFE);
 }
 
 static inline enum journal_change teach(struct teacher *t, uint64_t number, bool spam, const char *who)

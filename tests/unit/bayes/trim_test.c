@@ -261,6 +261,47 @@ static void nothing_is_trimmed_under_a_rebuild(void **state)
 	teacher_close(&t);
 }
 
+/* With another half-life all that the log holds whole fades as if it had always been so, and what the
+ * base knows from there on. */
+static void another_half_life_makes_the_model_again(void **state)
+{
+	uint8_t slow[32], quick[32], again[32];
+	struct err err;
+	/* 100 days: at a half-life of 30 the first have faded to a tenth. */
+	struct teacher *t = open_trimmed(2400, 0);
+	assert_int_equal(teacher_sync(t, &err), 0); /* a checkpoint, which is void then */
+	digest(t, slow);
+	teacher_close(&t);
+	t = open_fading(30);
+	digest(t, quick);
+	assert_memory_not_equal(slow, quick, 32);
+	teacher_close(&t);
+	/* As in a folder that knew no other. */
+	drop("model");
+	drop("checkpoint.0");
+	t = open_fading(30);
+	digest(t, again);
+	assert_memory_equal(quick, again, 32);
+	trim(t, 1000);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, again);
+	assert_memory_equal(quick, again, 32);
+	teacher_close(&t);
+	t = open_fading(90);
+	digest(t, slow);
+	assert_memory_not_equal(slow, quick, 32);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, again);
+	assert_memory_equal(slow, again, 32);
+	/* Another base, of lessons that fade so. */
+	trim(t, 100);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, again);
+	assert_memory_equal(slow, again, 32);
+	assert_int_equal(teacher_lost(t), 0);
+	teacher_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +312,7 @@ int main(void)
 		IN_FOLDER(a_model_older_than_the_base_is_made_again),
 		IN_FOLDER(a_lost_base_is_told),
 		IN_FOLDER(nothing_is_trimmed_under_a_rebuild),
+		IN_FOLDER(another_half_life_makes_the_model_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
