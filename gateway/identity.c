@@ -106,7 +106,7 @@ void identity_of(const struct mail *m, const char *hostname, char hash_r[IDENTIT
 	for (size_t i = 0; i < m->headers.n; i++) {
 		const struct mail_header *h = &m->headers.v[i];
 
-		if (i < first ? is_one_of(h->name, authors) : !is_left_out(h->name))
+		if (!is_left_out(h->name) && (i >= first || is_one_of(h->name, authors) || str_istarts(h->name, "Content-")))
 			add_header(&text, h);
 	}
 	add_body(&text, m->body);

@@ -8,7 +8,8 @@
  *
  *   header  what stands below our own Received line (the lowest, if it came by here several
  *	     times): mailbox servers put their lines above it, as we do. Of what
- *	     stands above only From and Subject, so that a forged line of ours does not hide them.
+ *	     stands above only From, Subject and Content-*, so that a forged line of ours does not
+ *	     hide them, nor makes the same octets be read otherwise.
  *	     Nowhere what we cut or add, and what mailboxes keep in a message: Authentication-Results,
  *	     X-Spam-*, Return-Path, Delivered-To, Status …
  *   body    all of it

@@ -56,6 +56,10 @@ static void test_copies(void **unused)
 		{ "a host whose name ends as ours", "Received: from x by amx.example.net (Gatepost) with ESMTP\r\n" MESSAGE,
 			false },
 		{ "the author hidden above a forged line", AUTHOR OURS GIVEN BODY, false },
+		{ "another way to read the body above a forged line",
+			"Content-Transfer-Encoding: base64\r\n" OURS MESSAGE, false },
+		{ "other parts above a forged line",
+			"Content-Type: multipart/mixed; boundary=x\r\n" OURS MESSAGE, false },
 	};
 	char want[IDENTITY_SIZE], hash[IDENTITY_SIZE];
 
