@@ -581,11 +581,16 @@ int journal_accept(struct journal *j, int64_t id, struct err *err)
 	int rc = db_run(j->db, st, "accept a lesson", err);
 	if (rc == 0 && db_changes(j->db) == 0)
 		return end(j, 0, err);
-	/* A lesson about the same message that came later gives way. */
+	/* Another lesson about the same message gives way; one that came before is in more checkpoints. */
+	st = db_prepare(j->db, "DELETE FROM checkpoint WHERE NOT" IS_BASE " AND position >= (SELECT id FROM lesson"
+			" WHERE NOT undone AND hash = (SELECT hash FROM lesson WHERE id = ?1))");
+	db_bind_int(st, 1, id);
+	if (rc < 0 || db_run(j->db, st, "void checkpoints", err) < 0)
+		return end(j, -1, err);
 	st = db_prepare(j->db, "UPDATE lesson SET undone = 1 WHERE NOT undone"
 			" AND hash = (SELECT hash FROM lesson WHERE id = ?1)");
 	db_bind_int(st, 1, id);
-	if (rc < 0 || db_run(j->db, st, "accept a lesson", err) < 0)
+	if (db_run(j->db, st, "accept a lesson", err) < 0)
 		return end(j, -1, err);
 	st = db_prepare(j->db, "UPDATE lesson SET undone = 0 WHERE id = ?1");
 	db_bind_int(st, 1, id);

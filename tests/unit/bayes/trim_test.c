@@ -144,6 +144,28 @@ static void a_refused_lesson_can_be_given_anew(void **state)
 	teacher_close(&t);
 }
 
+/* It takes the place of one that came before, and that a checkpoint between them knows. */
+static void no_checkpoint_knows_what_gave_way(void **state)
+{
+	struct made_up made;
+	enum journal_change change;
+	struct err err;
+	int64_t spam, ham;
+	struct teacher *t = open_it();
+	for (uint64_t i = 0; i < 120; i++)
+		teach(t, i, i % 2, "alice");
+	assert_int_equal(teacher_sync(t, &err), 0);
+	struct journal_entry e = {.time = 1795176000 + 200 * 3600, .spam = true, .hash = STR("message 2"),
+		.who = STR("bob"), .is_refused = true, .features = *lessons_make(&made, true, 2)};
+	assert_int_equal(journal_add(teacher_journal(t), &e, &e.id, &change, &err), 0);
+	assert_int_equal(change, JOURNAL_REFUSED);
+	assert_int_equal(teacher_accept(t, e.id, &err), 1);
+	assert_int_equal(finish(t), 0);
+	model_learned(teacher_model(t), &spam, &ham);
+	assert_true(spam == 61 && ham == 59);
+	teacher_close(&t);
+}
+
 static int count_them(void *context, const struct journal_entry *e, struct err *err)
 {
 	*(int *)context += e->features.token_count > 0;
@@ -308,6 +330,7 @@ int main(void)
 		IN_FOLDER(a_trimmed_log_gives_the_same_bits),
 		IN_FOLDER(what_was_trimmed_is_taken_back_in_part),
 		IN_FOLDER(a_refused_lesson_can_be_given_anew),
+		IN_FOLDER(no_checkpoint_knows_what_gave_way),
 		IN_FOLDER(known_messages_outlast_trimming),
 		IN_FOLDER(a_model_older_than_the_base_is_made_again),
 		IN_FOLDER(a_lost_base_is_told),
