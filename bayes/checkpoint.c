@@ -1,6 +1,5 @@
 #include "bayes/checkpoint.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,8 +57,8 @@ int checkpoint_load(
 	int rc;
 	for (int64_t n = 0; (rc = journal_checkpoint(journal, n, &c, err)) > 0; n++) {
 		path_of(folder, c.slot, path);
-		/* One that is gone or damaged is no loss: an older one, or the log, has it too. */
-		if (model_load(model, path, c.digest) && model_position(model) == c.position)
+		/* One that is gone, damaged or unreadable is no loss: an older one, or the log, has it too. */
+		if (model_load(model, path, c.digest, err) > 0 && model_position(model) == c.position)
 			return 1;
 	}
 	return rc;
@@ -75,10 +74,9 @@ int checkpoint_load_base(const char *folder, struct model *model, struct journal
 	if (rc <= 0)
 		return rc;
 	path_of(folder, c.slot, path);
-	if (access(path, R_OK) < 0 && errno != ENOENT)
-		return err_sys(err, "%s cannot be read", path);
-	*base_r = model_load(model, path, c.digest) ? CHECKPOINT_BASE : CHECKPOINT_BASE_LOST;
-	return 0;
+	rc = model_load(model, path, c.digest, err);
+	*base_r = rc > 0 ? CHECKPOINT_BASE : CHECKPOINT_BASE_LOST;
+	return rc < 0 ? -1 : 0;
 }
 
 int checkpoint_save_base(const char *folder, const struct model *model, struct journal *journal,

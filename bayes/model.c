@@ -178,23 +178,25 @@ int model_save(const struct model *m, const char *path, struct err *err)
 	return table_save(&m->table, path, err);
 }
 
-bool model_load(struct model *m, const char *path, const uint8_t digest[32])
+int model_load(struct model *m, const char *path, const uint8_t digest[32], struct err *err)
 {
 	uint8_t salt[16], found[32];
 	uint32_t half_life = model_half_life(m);
 	memcpy(salt, model_salt(m), sizeof(salt));
-	if (table_load(&m->table, path)) {
+	int rc = table_load(&m->table, path, err);
+	if (rc > 0) {
 		model_digest(m, found);
 		if (memcmp(found, digest, sizeof(found)) == 0 &&
 			memcmp(model_salt(m), salt, sizeof(salt)) == 0) {
 			model_set_half_life(m, half_life);
-			return true;
+			return 1;
 		}
+		rc = 0;
 	}
 	memcpy(m->table.header->salt, salt, sizeof(salt));
 	m->table.header->half_life_days = half_life;
 	model_clear(m);
-	return false;
+	return rc;
 }
 
 void model_digest(const struct model *m, uint8_t digest_r[32])

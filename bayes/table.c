@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/folder.h"
 #include "core/hash.h"
 
 enum {
@@ -243,22 +244,26 @@ int table_save(const struct table *t, const char *path, struct err *err)
 	close(fd);
 	if (rc < 0)
 		unlink(temporary);
-	return rc;
+	return rc < 0 ? -1 : folder_sync_of(path, err);
 }
 
-bool table_load(struct table *t, const char *path)
+int table_load(struct table *t, const char *path, struct err *err)
 {
-	struct stat st;
+	struct stat st = {.st_size = 0};
 	size_t have = 0;
 	ssize_t n = 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) == 0 && st.st_size == (off_t)t->size)
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	int rc = fd < 0 ? -1 : fstat(fd, &st);
+	if (rc == 0 && st.st_size == (off_t)t->size)
 		while (have < t->size && (n = read(fd, (char *)t->map + have, t->size - have)) > 0)
 			have += (size_t)n;
-	close(fd);
-	return have == t->size && check_header(t->header, path, NULL) == 0;
+	if (rc < 0 || n < 0)
+		rc = err_sys(err, "%s cannot be read", path);
+	if (fd >= 0)
+		close(fd);
+	return rc < 0 ? -1 : have == t->size && check_header(t->header, path, NULL) == 0;
 }
 
 void table_digest(const struct table *t, uint8_t digest_r[32])

@@ -96,9 +96,9 @@ void table_clear(struct table *table);
 void table_assign(struct table *table, const struct table *from);
 /* A copy in a file, replaced at once and on the disk; what is empty takes no room there. */
 int table_save(const struct table *table, const char *path, struct err *err);
-/* Takes all over from such a file. False: it is not there, or is none; then nothing of the table is
- * to be relied on. */
-bool table_load(struct table *table, const char *path);
+/* Takes all over from such a file: 1. 0: it is not there, or is none; -1: it cannot be read. Then
+ * nothing of the table is to be relied on. */
+int table_load(struct table *table, const char *path, struct err *err);
 /* SHA-256 of all that is learned: of everything but the mark "unclean". */
 void table_digest(const struct table *table, uint8_t digest_r[32]);
 /* From now on values fade by half in so many days (TABLE_HALF_LIFE_MOST at most); what has faded

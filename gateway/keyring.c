@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/folder.h"
+
 #define FOLDER	"dkim"
 #define MIDDLE	"._domainkey."
 #define SUFFIX	".pem"
@@ -185,17 +187,6 @@ static int write_key(const char *path, const struct keyring_order *order, struct
 	return result;
 }
 
-/* Its name outlives a crash only when the folder is on the disk too. */
-static int sync_folder(const char *folder, struct err *err)
-{
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd < 0 || fsync(fd) < 0 ? err_sys(err, "cannot sync %s", folder) : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
 int keyring_store(const char *state_dir, const struct keyring_order *order, struct arena *arena,
 	const char **path_r, struct err *err)
 {
@@ -208,7 +199,7 @@ int keyring_store(const char *state_dir, const struct keyring_order *order, stru
 		return err_sys(err, "cannot make the state folder %s", state_dir);
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot make %s (`gatepost setup` makes the state folder)", folder);
-	if (write_key(path, order, err) < 0 || sync_folder(folder, err) < 0)
+	if (write_key(path, order, err) < 0 || folder_sync(folder, err) < 0)
 		return -1;
 	*path_r = path;
 	return 0;

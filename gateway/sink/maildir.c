@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/folder.h"
 #include "gateway/sink/sink.h"
 
 static int make_folder(const char *path, struct err *err)
@@ -55,13 +56,10 @@ static void write_head(struct buf *head, struct str sender, const struct str *re
 static int sync_folder(const char *maildir)
 {
 	char name[4096];
+	struct err err;
 
 	snprintf(name, sizeof(name), "%s/new", maildir);
-	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int status = fd < 0 || fsync(fd) ? -1 : 0;
-	if (fd >= 0)
-		close(fd);
-	return status;
+	return folder_sync(name, &err);
 }
 
 int maildir_store(struct sink *sink, struct str sender, const struct str *recipients, size_t count,

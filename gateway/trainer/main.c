@@ -16,7 +16,7 @@
 #include "gateway/trainer/orders.h"
 
 /* OPEN_LESSONS: each holds a descriptor. */
-enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20, OPEN_LESSONS = 256 };
+enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20, OPEN_LESSONS = 256, TRIM_AGAIN_SECONDS = 3600 };
 
 struct trainer {
 	struct role_self *self;
@@ -25,6 +25,7 @@ struct trainer {
 	struct channel *bench, *web;
 	struct arena *arena;
 	struct loop_timer *sync;
+	int64_t trim_from; /* when it may be tried again */
 	size_t open_lessons;
 };
 
@@ -273,10 +274,14 @@ static void on_sync(void *context)
 	struct trainer *t = context;
 	struct err err;
 	sync_all(t);
+	if (time(NULL) < t->trim_from)
+		return;
 	int rc = teacher_trim(t->teacher, t->self->config->learn.kept_lessons, &err);
-	if (rc < 0)
+	if (rc < 0) {
+		/* It costs a second, and a full disk is seldom empty at once. */
+		t->trim_from = time(NULL) + TRIM_AGAIN_SECONDS;
 		log_event(LOG_LEVEL_ERROR, "log-not-trimmed", "%s", err.text);
-	else if (rc > 0)
+	} else if (rc > 0)
 		loop_timer_set(t->sync, SYNC_MS);
 }
 

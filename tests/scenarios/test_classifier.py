@@ -319,6 +319,22 @@ def test_a_lesson_is_the_same_without_a_gateway(make_gateway, sink, folder):
     assert int.from_bytes(alone[:4], "little") >> 31 and alone[8:12] == (1).to_bytes(4, "little"), "with one finding"
 
 
+def test_learn_tells_what_is_lost(make_gateway, sink, folder):
+    """The base of a trimmed log is gone, and so is the model: `learn` is the first to notice."""
+    gateway = make_gateway(backend=sink.url, extra="learn { kept_lessons = 10 }")
+    gateway.stop()
+    (folder / "many").mkdir()
+    for i in range(250):
+        write(folder / "many" / str(i), SPAM % (i, i, i))
+    of_gateway(gateway, "learn", "spam", folder / "many")
+    gone = [path for path in (gateway.state / "bayes").iterdir() if not path.name.startswith("log")]
+    assert {path.name for path in gone} >= {"model", "base.0"}
+    for path in gone:
+        path.unlink()
+    done = gateway.run("learn", "spam", write(folder / "one", SPAM % (999, 1, 1)))
+    assert done.returncode == 0 and "older lessons are lost" in done.stderr, done
+
+
 def test_the_training_log_is_trimmed(make_gateway, sink):
     """What old lessons taught stays, to the bit; taking them back says what it cannot do."""
     gateway = make_gateway(backend=sink.url, extra="learn { kept_lessons = 10 }")

@@ -26,6 +26,14 @@ static int64_t ask_log(const char *sql)
 	return number;
 }
 
+static int rename_in_folder(const char *from, const char *to)
+{
+	char paths[2][100];
+	snprintf(paths[0], sizeof(paths[0]), "%s/%s", folder, from);
+	snprintf(paths[1], sizeof(paths[1]), "%s/%s", folder, to);
+	return rename(paths[0], paths[1]);
+}
+
 static int64_t whole(void)
 {
 	return ask_log("SELECT count(*) FROM lesson WHERE length(features) > 0");
@@ -265,6 +273,28 @@ static void a_lost_base_is_told(void **state)
 	teacher_close(&t);
 }
 
+/* A link to itself in its place cannot be opened: nothing is given up for that. */
+static void an_unreadable_base_is_an_error(void **state)
+{
+	char path[100];
+	uint8_t live[32], again[32];
+	struct err err;
+	struct teacher *t = open_trimmed(400, 100);
+	digest(t, live);
+	assert_int_equal(rename_in_folder("base.0", "aside"), 0);
+	snprintf(path, sizeof(path), "%s/base.0", folder);
+	assert_int_equal(symlink("base.0", path), 0);
+	assert_int_equal(teacher_rebuild(t, &err), -1);
+	assert_non_null(strstr(err.text, "cannot be read"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rename_in_folder("aside", "base.0"), 0);
+	assert_int_equal(teacher_rebuild(t, &err), 0);
+	digest(t, again);
+	assert_memory_equal(live, again, 32);
+	assert_int_equal(teacher_lost(t), 0);
+	teacher_close(&t);
+}
+
 static void nothing_is_trimmed_under_a_rebuild(void **state)
 {
 	uint8_t live[32], again[32];
@@ -334,6 +364,7 @@ int main(void)
 		IN_FOLDER(known_messages_outlast_trimming),
 		IN_FOLDER(a_model_older_than_the_base_is_made_again),
 		IN_FOLDER(a_lost_base_is_told),
+		IN_FOLDER(an_unreadable_base_is_an_error),
 		IN_FOLDER(nothing_is_trimmed_under_a_rebuild),
 		IN_FOLDER(another_half_life_makes_the_model_again),
 	};
