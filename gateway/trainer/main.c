@@ -16,7 +16,12 @@
 #include "gateway/trainer/orders.h"
 
 /* OPEN_LESSONS: each holds a descriptor. */
-enum { SYNC_MS = 2000, REQUEST_MEMORY = 8 << 20, OPEN_LESSONS = 256, TRIM_AGAIN_SECONDS = 3600 };
+enum {
+	SYNC_MS = 2000,
+	REQUEST_MEMORY = 8 << 20,
+	OPEN_LESSONS = 256,
+	TRIM_AGAIN_SECONDS = 3600,
+};
 
 struct trainer {
 	struct role_self *self;
