@@ -22,8 +22,8 @@
 /* The oldest gives way. The model must be what the log says up to its position. */
 int checkpoint_save(const char *folder, const struct model *model, struct journal *journal,
 	int64_t time, struct err *err);
-/* The newest that holds and whose file is whole, the base not among them: 1, and the model (MODEL_MEMORY) is that; 0: there is
- * none, and it is as it was; -1. */
+/* The newest that holds and whose file is whole, the base not among them: 1, and the model
+ * (MODEL_MEMORY) is that; 0: there is none, and it is as it was; -1. */
 int checkpoint_load(
 	const char *folder, struct model *model, struct journal *journal, struct err *err);
 

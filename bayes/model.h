@@ -105,8 +105,9 @@ void model_set_position(struct model *model, int64_t position);
 void model_assign(struct model *model, const struct model *from);
 /* Writes it to a file of its own, which is on the disk then. */
 int model_save(const struct model *model, const char *path, struct err *err);
-/* Takes over what such a file holds, but for its half-life, if it is whole (by its digest) and of the model's version and
- * salt: 1. Otherwise 0, or -1 if it cannot be read, and the model (MODEL_MEMORY) is as it was when it was cleared. */
+/* Takes over what such a file holds, but for its half-life, if it is whole (by its digest) and of the
+ * model's version and salt: 1. Otherwise 0, or -1 if it cannot be read, and the model
+ * (MODEL_MEMORY) is as it was when it was cleared. */
 int model_load(
 	struct model *model, const char *path, const uint8_t digest[32], struct err *err);
 /* SHA-256 of all that was learned: equal for models of the same salt and the same lessons. */

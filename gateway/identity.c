@@ -106,7 +106,9 @@ void identity_of(const struct mail *m, const char *hostname, char hash_r[IDENTIT
 	for (size_t i = 0; i < m->headers.n; i++) {
 		const struct mail_header *h = &m->headers.v[i];
 
-		if (!is_left_out(h->name) && (i >= first || is_one_of(h->name, authors) || str_istarts(h->name, "Content-")))
+		if (is_left_out(h->name))
+			continue;
+		if (i >= first || is_one_of(h->name, authors) || str_istarts(h->name, "Content-"))
 			add_header(&text, h);
 	}
 	add_body(&text, m->body);
