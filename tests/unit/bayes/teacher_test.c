@@ -18,15 +18,12 @@
 
 static void rebuilds_the_same_bits(void **state)
 {
-	struct err err;
-	uint8_t live[32], rebuilt[32], reopened[32], from_log[32];
+	uint8_t live[32], reopened[32], from_log[32];
 	struct teacher *t = open_it();
 	for (uint64_t i = 0; i < 400; i++)
 		assert_int_equal(teach(t, i, i % 2, "alice"), JOURNAL_NEW);
 	digest(t, live);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(live, rebuilt, 32);
+	assert_rebuilt(t, live);
 	teacher_close(&t);
 	t = open_it();
 	digest(t, reopened);
@@ -182,8 +179,7 @@ static void takes_lessons_back(void **state)
 static void survives_a_kill(void **state)
 {
 	int64_t spam, ham;
-	uint8_t after_kill[32], rebuilt[32];
-	struct err err;
+	uint8_t after_kill[32];
 	pid_t child = fork();
 	if (child == 0) {
 		struct teacher *t = open_it();
@@ -196,9 +192,7 @@ static void survives_a_kill(void **state)
 	model_learned(teacher_model(t), &spam, &ham);
 	assert_true(spam == 30 && ham == 30);
 	digest(t, after_kill);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(after_kill, rebuilt, 32);
+	assert_rebuilt(t, after_kill);
 	teacher_close(&t);
 }
 
@@ -347,7 +341,7 @@ static int taught(void *context, const struct journal_entry *e, struct err *err)
 
 static void copies_thin_out(void **state)
 {
-	uint8_t live[32], rebuilt[32];
+	uint8_t live[32];
 	int64_t spam, ham;
 	struct journal_undone undone;
 	int teaching = 0;
@@ -366,9 +360,7 @@ static void copies_thin_out(void **state)
 	assert_int_equal(journal_replay(teacher_journal(t), &(struct journal_span){0}, taught, &teaching, &err), 0);
 	assert_int_equal(teaching, 9);
 	digest(t, live);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(live, rebuilt, 32);
+	assert_rebuilt(t, live);
 	/* Without the first a copy takes its place, and what comes next is a copy of that. */
 	const struct journal_which first = {.who = STR("first")};
 	assert_int_equal(teacher_undo(t, &first, &undone, &err), 0);
@@ -433,9 +425,7 @@ static void refuses_what_spoils_known_mail(void **state)
 	assert_int_equal(journal_refused(teacher_journal(t), 1, note_refused, &refused_id, &err), 0);
 	assert_true(refused_id > 0);
 	digest(t, before);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, after);
-	assert_memory_equal(before, after, 32);
+	assert_rebuilt(t, before);
 	assert_int_equal(teacher_accept(t, refused_id, &err), 1);
 	while (teacher_step_rebuild(t, &err) > 0)
 		continue;
@@ -536,7 +526,7 @@ static double asked_by(struct teacher *t, const struct features *features, const
 
 static void each_tenant_has_his_will(void **state)
 {
-	uint8_t live[32], rebuilt[32];
+	uint8_t live[32];
 	struct made_up made;
 	struct err err;
 	enum journal_change change;
@@ -564,9 +554,7 @@ static void each_tenant_has_his_will(void **state)
 	assert_true(asked_by(t, &made.features, "a.example") > spam - 1);
 	assert_true(asked_by(t, &made.features, "b.example") > spam - 1);
 	digest(t, live);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(live, rebuilt, 32);
+	assert_rebuilt(t, live);
 	teacher_close(&t);
 }
 
@@ -585,7 +573,7 @@ static void spoil_first_lesson(void)
 
 static void begins_at_a_checkpoint(void **state)
 {
-	uint8_t live[32], rebuilt[32];
+	uint8_t live[32];
 	struct journal_undone undone;
 	struct err err;
 	struct journal_checkpoint c;
@@ -603,14 +591,10 @@ static void begins_at_a_checkpoint(void **state)
 	assert_int_equal(journal_checkpoint(teacher_journal(t), 2, &c, &err), 0);
 	digest(t, live);
 	spoil_first_lesson();
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(live, rebuilt, 32);
+	assert_rebuilt(t, live);
 	/* A damaged one is passed over for the older one; nothing else would do. */
 	damage("checkpoint.1", 4096 * 500 + 8);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(live, rebuilt, 32);
+	assert_rebuilt(t, live);
 	/* What was undone is in neither of those that hold. */
 	const struct journal_which mallory = {.who = STR("mallory")};
 	assert_int_equal(teacher_undo(t, &mallory, &undone, &err), 0);

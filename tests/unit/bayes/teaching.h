@@ -89,6 +89,17 @@ static inline int finish(struct teacher *t)
 	return rc;
 }
 
+/* Made again from the log, the model has these bits. */
+static inline void assert_rebuilt(struct teacher *t, const uint8_t expected[32])
+{
+	uint8_t rebuilt[32];
+	struct err err;
+	if (teacher_rebuild(t, &err) < 0)
+		fail_msg("%s", err.text);
+	digest(t, rebuilt);
+	assert_memory_equal(expected, rebuilt, 32);
+}
+
 static inline void damage(const char *name, off_t at)
 {
 	char path[100], octet;

@@ -72,9 +72,7 @@ static void a_trimmed_log_gives_the_same_bits(void **state)
 	assert_int_equal(base.position, LESSONS - KEPT);
 	digest(t, rebuilt);
 	assert_memory_equal(live, rebuilt, 32);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, rebuilt);
-	assert_memory_equal(live, rebuilt, 32);
+	assert_rebuilt(t, live);
 	/* What was trimmed is known still, and little is too little to trim. */
 	assert_int_equal(teach(t, 3, true, "bob"), JOURNAL_KNOWN);
 	for (uint64_t i = LESSONS; i < LESSONS + KEPT / TEACHER_TRIM_SLACK; i++)
@@ -229,7 +227,7 @@ static void a_model_older_than_the_base_is_made_again(void **state)
 
 static void a_lost_base_is_told(void **state)
 {
-	uint8_t live[32], again[32];
+	uint8_t live[32];
 	int64_t count;
 	struct err err;
 	struct journal_checkpoint base;
@@ -242,9 +240,7 @@ static void a_lost_base_is_told(void **state)
 	trim(t, 100);
 	assert_int_equal(journal_base(teacher_journal(t), &base, &err), 1);
 	assert_int_equal(base.position, 500);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(live, again, 32);
+	assert_rebuilt(t, live);
 	for (uint64_t i = 500; i < 550; i++)
 		teach(t, i, i % 2, "alice");
 	/* Without the model, too, there is nothing but what the log has whole. */
@@ -259,17 +255,13 @@ static void a_lost_base_is_told(void **state)
 	assert_int_equal(count, 50 + 2 * JOURNAL_KNOWN_KEPT);
 	assert_int_equal(journal_base(teacher_journal(t), &base, &err), 0);
 	digest(t, live);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(live, again, 32);
+	assert_rebuilt(t, live);
 	/* What was lost can be taught anew, and the log be trimmed again. */
 	int64_t lost = ask_log("SELECT min(id) FROM lesson WHERE undone");
 	assert_int_equal(teach(t, (uint64_t)lost - 1, true, "bob"), JOURNAL_NEW);
 	trim(t, 100);
 	digest(t, live);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(live, again, 32);
+	assert_rebuilt(t, live);
 	teacher_close(&t);
 }
 
@@ -277,7 +269,7 @@ static void a_lost_base_is_told(void **state)
 static void an_unreadable_base_is_an_error(void **state)
 {
 	char path[100];
-	uint8_t live[32], again[32];
+	uint8_t live[32];
 	struct err err;
 	struct teacher *t = open_trimmed(400, 100);
 	digest(t, live);
@@ -288,9 +280,7 @@ static void an_unreadable_base_is_an_error(void **state)
 	assert_non_null(strstr(err.text, "cannot be read"));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rename_in_folder("aside", "base.0"), 0);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(live, again, 32);
+	assert_rebuilt(t, live);
 	assert_int_equal(teacher_lost(t), 0);
 	teacher_close(&t);
 }
@@ -335,21 +325,15 @@ static void another_half_life_makes_the_model_again(void **state)
 	digest(t, again);
 	assert_memory_equal(quick, again, 32);
 	trim(t, 1000);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(quick, again, 32);
+	assert_rebuilt(t, quick);
 	teacher_close(&t);
 	t = open_fading(90);
 	digest(t, slow);
 	assert_memory_not_equal(slow, quick, 32);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(slow, again, 32);
+	assert_rebuilt(t, slow);
 	/* Another base, of lessons that fade so. */
 	trim(t, 100);
-	assert_int_equal(teacher_rebuild(t, &err), 0);
-	digest(t, again);
-	assert_memory_equal(slow, again, 32);
+	assert_rebuilt(t, slow);
 	assert_int_equal(teacher_lost(t), 0);
 	teacher_close(&t);
 }
