@@ -26,24 +26,16 @@ static void offer(struct strongest *s, const struct reason *reason)
 	s->v[at] = *reason;
 }
 
-static void offer_tokens(struct strongest *s, const struct model *model, const struct features *f,
+static void offer_all(struct strongest *s, const struct model *model, const struct features *f,
 	struct arena *arena)
 {
-	double *weights = ARENA_ARRAY(arena, f->token_count, double);
-	model_weigh(model, f, weights);
+	double *tokens = ARENA_ARRAY(arena, f->token_count, double);
+	double *findings = ARENA_ARRAY(arena, f->finding_count, double);
+	model_weigh(model, f, tokens, findings);
 	for (size_t i = 0; i < f->token_count; i++)
-		offer(s, &(struct reason){.weight = weights[i], .token = f->tokens[i]});
-}
-
-static void offer_findings(struct strongest *s, const struct model *model, const struct features *f,
-	struct arena *arena)
-{
-	double *weights = ARENA_ARRAY(arena, f->finding_count, double);
-	if (!f->finding_names)
-		return;
-	model_weigh_findings(model, f, weights);
-	for (size_t i = 0; i < f->finding_count; i++)
-		offer(s, &(struct reason){.weight = weights[i], .finding = f->finding_names[i]});
+		offer(s, &(struct reason){.weight = tokens[i], .token = f->tokens[i]});
+	for (size_t i = 0; f->finding_names && i < f->finding_count; i++)
+		offer(s, &(struct reason){.weight = findings[i], .finding = f->finding_names[i]});
 }
 
 size_t explain(const struct model *model, struct mail *mail, const struct features *features,
@@ -53,8 +45,7 @@ size_t explain(const struct model *model, struct mail *mail, const struct featur
 	struct str names[EXPLAIN_MAX];
 	uint64_t tokens[EXPLAIN_MAX];
 	struct strongest s = {0};
-	offer_tokens(&s, model, features, arena);
-	offer_findings(&s, model, features, arena);
+	offer_all(&s, model, features, arena);
 	for (size_t i = 0; i < s.n; i++)
 		tokens[i] = s.v[i].token;
 	features_explain(mail, model_salt(model), tokens, s.n, names);

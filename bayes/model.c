@@ -449,43 +449,43 @@ struct opinion model_classify(const struct model *m, const struct features *f)
 }
 
 /* The counts are not a plain sum: each token has its share of what came of all of its side. */
-void model_weigh(const struct model *m, const struct features *f, double *weights_r)
+static void weigh_tokens(
+	const struct table *t, const struct features *f, const struct look *look, double *weights_r)
 {
-	const struct table *t = &m->table;
-	struct look look;
 	double sums[FEATURES_SIDES] = {0}, shares[FEATURES_SIDES];
-	look_at(t, f, &look);
 	for (size_t i = 0; i < f->token_count; i++) {
 		weights_r[i] = 0;
-		if (look.slots[i] < 0)
+		if (look->slots[i] < 0)
 			continue;
-		struct table_token token = table_token(t, (size_t)look.slots[i]);
-		pair odds = odds_of(&token, &look);
+		struct table_token token = table_token(t, (size_t)look->slots[i]);
+		pair odds = odds_of(&token, look);
 		if (are_heard(odds)[0])
 			weights_r[i] = math_log(odds[1] / odds[0]);
 		sums[features_token_side(f->tokens[i])] += weights_r[i];
 	}
 	for (int side = 0; side < FEATURES_SIDES; side++)
 		shares[side] = sums[side] != 0 ? combine_share(t->header, COMBINE_COUNTS, side) *
-							 look.views.of[COMBINE_COUNTS][side] / sums[side]
+							 look->views.of[COMBINE_COUNTS][side] / sums[side]
 					       : 0;
 	for (size_t i = 0; i < f->token_count; i++) {
 		enum features_side side = features_token_side(f->tokens[i]);
 		weights_r[i] *= shares[side];
-		if (look.slots[i] >= 0)
+		if (look->slots[i] >= 0)
 			weights_r[i] += combine_share(t->header, COMBINE_WORDS, side) *
-					table_token(t, (size_t)look.slots[i]).weight.value;
-		weights_r[i] *= modesty(&look);
+					table_token(t, (size_t)look->slots[i]).weight.value;
+		weights_r[i] *= modesty(look);
 	}
 }
 
-void model_weigh_findings(const struct model *m, const struct features *f, double *weights_r)
+void model_weigh(
+	const struct model *m, const struct features *f, double *tokens_r, double *findings_r)
 {
 	struct look look;
 	look_at(&m->table, f, &look);
-	findings_weigh(&m->table, f, weights_r);
+	weigh_tokens(&m->table, f, &look, tokens_r);
+	findings_weigh(&m->table, f, findings_r);
 	for (size_t i = 0; i < f->finding_count; i++)
-		weights_r[i] *= modesty(&look);
+		findings_r[i] *= modesty(&look);
 }
 
 /* Learning */
@@ -496,7 +496,7 @@ static double balance(const struct look *look, bool spam)
 	if (least_seen(look) <= BALANCE_MIN_SEEN)
 		return 1;
 	double factor = (look->seen[0] + look->seen[1]) / (2 * look->seen[spam]);
-	return factor > 2 ? 2 : factor < 0.5 ? 0.5 : factor;
+	return math_between(0.5, factor, 2);
 }
 
 /*

@@ -63,11 +63,10 @@ struct opinion {
 	double findings;	     /* what this one says; little of it is heard (findings.h) */
 };
 struct opinion model_classify(const struct model *model, const struct features *features);
-/* What each token adds to the log-odds: weights_r[i] is tokens[i]'s share of the views of words and
- * counts. Grams have no text that says anything, and are left out. */
-void model_weigh(const struct model *model, const struct features *features, double *weights_r);
-/* The same of its findings, in their order. */
-void model_weigh_findings(const struct model *model, const struct features *features, double *weights_r);
+/* What each token adds to the log-odds: tokens_r[i] is that token's share of the views of words and
+ * counts; and what each finding adds. Grams have no text that says anything, and are left out. */
+void model_weigh(const struct model *model, const struct features *features, double *tokens_r,
+	double *findings_r);
 /*
  * One lesson. `time` (seconds since 1970, or 0 for "no clock") moves the model's time on, by
  * which older lessons fade. Returns what the model thought before it learned.

@@ -106,11 +106,6 @@ size_t str_ifind(struct str s, struct str needle)
 	return s.n;
 }
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 struct str str_trim(struct str s)
 {
 	while (s.n && char_is_wsp(s.p[0]))
@@ -122,9 +117,9 @@ struct str str_trim(struct str s)
 
 struct str str_trim_crlf(struct str s)
 {
-	while (s.n && is_space(s.p[0]))
+	while (s.n && char_is_fws(s.p[0]))
 		s = str_skip(s, 1);
-	while (s.n && is_space(s.p[s.n - 1]))
+	while (s.n && char_is_fws(s.p[s.n - 1]))
 		s.n--;
 	return s;
 }
@@ -142,9 +137,9 @@ bool str_cut(struct str *rest, char sep, struct str *head_r)
 bool str_word(struct str *rest, struct str *word_r)
 {
 	size_t from = 0, to;
-	while (from < rest->n && is_space(rest->p[from]))
+	while (from < rest->n && char_is_fws(rest->p[from]))
 		from++;
-	for (to = from; to < rest->n && !is_space(rest->p[to]);)
+	for (to = from; to < rest->n && !char_is_fws(rest->p[to]);)
 		to++;
 	*word_r = str_sub(*rest, from, to - from);
 	*rest = str_skip(*rest, to);

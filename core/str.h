@@ -110,6 +110,11 @@ static inline bool char_is_wsp(char c)
 {
 	return c == ' ' || c == '\t';
 }
+/* Of folding white space too, RFC 5322 3.2.2. */
+static inline bool char_is_fws(char c)
+{
+	return char_is_wsp(c) || c == '\r' || c == '\n';
+}
 /* 0 to 15, or -1. */
 int char_hex(char c);
 

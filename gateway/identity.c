@@ -4,11 +4,6 @@
 #include "core/hash.h"
 #include "core/mail/canonical.h"
 
-static bool is_blank(char c)
-{
-	return char_is_wsp(c) || c == '\r' || c == '\n';
-}
-
 /* "by HOSTNAME (Gatepost)", wherever it was folded. */
 bool identity_is_own_line(struct str field, const char *hostname)
 {
@@ -17,9 +12,9 @@ bool identity_is_own_line(struct str field, const char *hostname)
 
 	if (mark == field.n)
 		return false;
-	while (mark && is_blank(field.p[mark - 1]))
+	while (mark && char_is_fws(field.p[mark - 1]))
 		mark--;
-	return mark > name.n && is_blank(field.p[mark - name.n - 1]) &&
+	return mark > name.n && char_is_fws(field.p[mark - name.n - 1]) &&
 		str_ieq(str_sub(field, mark - name.n, name.n), name);
 }
 
@@ -67,13 +62,13 @@ static void add_header(struct buf *out, const struct mail_header *h)
 	for (size_t i = 0; i < h->value.n; i++) {
 		char c = h->value.p[i];
 
-		if (!is_blank(c)) {
+		if (!char_is_fws(c)) {
 			if (was_blank)
 				buf_char(out, ' ');
 			buf_char(out, c);
 			is_started = true;
 		}
-		was_blank = is_started && is_blank(c);
+		was_blank = is_started && char_is_fws(c);
 	}
 	buf_char(out, '\n');
 }

@@ -1,10 +1,5 @@
 #include "core/mail/date.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Blanks and comments (RFC 5322 3.2.2; nested ones too). */
 static struct str skip_cfws(struct str s)
 {
@@ -18,7 +13,7 @@ static struct str skip_cfws(struct str s)
 			depth++;
 		else if (c == ')' && depth)
 			depth--;
-		else if (!depth && !is_blank(c))
+		else if (!depth && !char_is_fws(c))
 			break;
 	}
 	return str_skip(s, i);

@@ -296,9 +296,8 @@ static int change_here(const struct bayes_run *run, const struct change *change,
 	int rc = teacher ? begin_here(teacher, change, undone_r, err) : -1;
 	while (rc == 0 && teacher_is_rebuilding(teacher))
 		rc = teacher_step_rebuild(teacher, err) < 0 ? -1 : 0;
-	int64_t lost = teacher ? teacher_lost(teacher) : 0;
-	if (lost)
-		fprintf(stderr, "gatepost %s: " TEACHER_SAYS_LOST "\n", run->name, (long long)lost);
+	if (teacher)
+		judge_tell_lost(run->name, teacher);
 	teacher_close(&teacher);
 	return rc;
 }

@@ -37,6 +37,13 @@ int judge_usage(const char *command, const char *fmt, ...)
 	return COMMAND_USAGE;
 }
 
+void judge_tell_lost(const char *command, struct teacher *teacher)
+{
+	int64_t lost = teacher_lost(teacher);
+	if (lost)
+		judge_fail(command, TEACHER_SAYS_LOST, (long long)lost);
+}
+
 int judge_read_file(const char *path, size_t cap, struct arena *arena, struct str *text_r,
 	struct err *err)
 {

@@ -9,6 +9,7 @@
 #ifndef GATEWAY_JUDGE_JUDGE_H
 #define GATEWAY_JUDGE_JUDGE_H
 
+#include "bayes/teacher.h"
 #include "filters/evaluate.h"
 #include "gateway/command.h"
 #include "gateway/config.h"
@@ -24,6 +25,8 @@ int judge_list_filters(void);
 /* "gatepost NAME: text" on stderr; both return the exit code. */
 int judge_fail(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int judge_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Says so if opening the training log, or making the model again, had to give lessons up. */
+void judge_tell_lost(const char *command, struct teacher *teacher);
 
 /* A whole file, "-" for standard input. At most `cap` octets. 0 or -1. */
 int judge_read_file(const char *path, size_t cap, struct arena *arena, struct str *text_r,

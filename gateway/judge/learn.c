@@ -128,9 +128,7 @@ static int open_target(struct lesson_run *run, struct err *err)
 	run->teacher = teacher_open(folder, run->config->learn.half_life, err);
 	if (!run->teacher)
 		return -1;
-	int64_t lost = teacher_lost(run->teacher);
-	if (lost)
-		fprintf(stderr, "gatepost learn: " TEACHER_SAYS_LOST "\n", (long long)lost);
+	judge_tell_lost("learn", run->teacher);
 	start_engine(run);
 	return 0;
 }

@@ -11,7 +11,6 @@
  * side of 0 to the other and how many more are wrong now; and by how much a view's share (combine.h)
  * changed at most. In brackets what the unguarded model does. The attacker knows all that the model has learned.
  */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -563,6 +562,15 @@ static bool is_wanted(const struct attack *a, char **names)
 	return !*names;
 }
 
+static int wrong_usage(void)
+{
+	fprintf(stderr, "usage: poison_bench [-q] [-d LESSONS_A_DAY] [-s SEED] INDEX [ATTACK...]\nattacks:");
+	for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+		fprintf(stderr, " %s", attacks[i].name);
+	fprintf(stderr, "\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	int option;
@@ -571,10 +579,12 @@ int main(int argc, char **argv)
 		if (option == 'q')
 			with_quotas = true;
 		else if (option == '?' || str_to_u64(str_c(optarg), 1, 1000000, number) < 0)
-			return 2;
+			return wrong_usage();
 	}
-	if (optind >= argc || !mkdtemp(folder))
-		return 2;
+	if (optind >= argc)
+		return wrong_usage();
+	if (!mkdtemp(folder))
+		samples_die("cannot make", folder);
 	arena = arena_new(SIZE_MAX);
 	seed *= 0x9e3779b97f4a7c15u;
 	read_corpus(argv[optind]);

@@ -84,7 +84,7 @@ static void weights_add_up(void **state)
 	double weights[FEATURES_TOKENS], sum = 0;
 	take(SPAM);
 	struct opinion o = model_classify(model, &features);
-	model_weigh(model, &features, weights);
+	model_weigh(model, &features, weights, NULL);
 	for (size_t i = 0; i < features.token_count; i++)
 		sum += weights[i];
 	/* How modest it is stands in model.c; grams and novelty are not in it. */

@@ -136,7 +136,7 @@ static void weighs_what_is_heard(void **state)
 	double weights[2];
 	learn(300, names[0]);
 	add(&f, names, 2);
-	model_weigh_findings(model, &f, weights);
+	model_weigh(model, &f, NULL, weights);
 	assert_true(weights[0] > 0 && weights[1] == 0);
 	assert_true(fabs(weights[0] - (judge(names, 2) - judge(NULL, 0))) < 1e-9);
 }

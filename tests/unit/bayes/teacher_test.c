@@ -13,7 +13,6 @@
 #include "bayes/known.h"
 #include "bayes/teacher.h"
 #include "bayes/tenant.h"
-#include "core/db.h"
 #include "tests/unit/bayes/teaching.h"
 
 static void rebuilds_the_same_bits(void **state)
@@ -561,14 +560,7 @@ static void each_tenant_has_his_will(void **state)
 /* The first lesson cannot be replayed any more. */
 static void spoil_first_lesson(void)
 {
-	char path[100];
-	struct err err;
-	const struct db_options options = {.schema = "", .version = 99};
-	snprintf(path, sizeof(path), "%s/log.db", folder);
-	struct db *db = db_open(path, "log", &options, &err);
-	assert_non_null(db);
-	assert_int_equal(db_exec(db, "UPDATE lesson SET features = 'x' WHERE id = 1", "spoil", &err), 0);
-	db_close(&db);
+	ask_log("UPDATE lesson SET features = 'x' WHERE id = 1");
 }
 
 static void begins_at_a_checkpoint(void **state)

@@ -10,6 +10,7 @@
 
 #include "bayes/table.h"
 #include "bayes/teacher.h"
+#include "core/db.h"
 #include "tests/unit/bayes/lessons.h"
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, drop_folder)
@@ -78,6 +79,24 @@ static inline enum journal_change teach(struct teacher *t, uint64_t number, bool
 static inline void digest(struct teacher *t, uint8_t digest_r[32])
 {
 	model_digest(teacher_model(t), digest_r);
+}
+
+/* Runs a statement of the log's file, as nobody else does, and gives its number. */
+static inline int64_t ask_log(const char *sql)
+{
+	char path[100];
+	struct err err;
+	const struct db_options options = {.schema = "", .version = 99};
+	snprintf(path, sizeof(path), "%s/log.db", folder);
+	struct db *db = db_open(path, "log", &options, &err);
+	assert_non_null(db);
+	struct sqlite3_stmt *st = db_prepare(db, sql);
+	int rc = db_step(db, st, "ask", &err);
+	int64_t number = rc > 0 ? db_int(st, 0) : 0;
+	db_end(st);
+	db_close(&db);
+	assert_true(rc >= 0);
+	return number;
 }
 
 static inline int finish(struct teacher *t)

@@ -5,26 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "core/db.h"
 #include "tests/unit/bayes/teaching.h"
-
-/* Runs a statement of the log's file, as nobody else does, and gives its number. */
-static int64_t ask_log(const char *sql)
-{
-	char path[100];
-	struct err err;
-	const struct db_options options = {.schema = "", .version = 99};
-	snprintf(path, sizeof(path), "%s/log.db", folder);
-	struct db *db = db_open(path, "log", &options, &err);
-	assert_non_null(db);
-	struct sqlite3_stmt *st = db_prepare(db, sql);
-	int rc = db_step(db, st, "ask", &err);
-	int64_t number = rc > 0 ? db_int(st, 0) : 0;
-	db_end(st);
-	db_close(&db);
-	assert_true(rc >= 0);
-	return number;
-}
 
 static int rename_in_folder(const char *from, const char *to)
 {
